@@ -1,0 +1,260 @@
+"""Postgres behind a small surface: a pool, transactions, and errors in our own words.
+
+Behind a transaction pooler (`database_pooler=transaction`) no prepared statement outlives its
+transaction, so the statement cache is off; nothing here relies on session state.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from tidemill import errors
+from tidemill.settings import Settings
+
+Record = asyncpg.Record
+Connection = asyncpg.Connection[asyncpg.Record]
+
+_AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    OSError,
+    TimeoutError,
+)
+_REFUSED: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+_TIDEMILL_CODES: Final = {
+    "TM400": errors.InvalidTask,
+    "TM404": errors.UnknownType,
+    "TM409": errors.IdempotencyConflict,
+}
+
+
+class Session:
+    """Statements on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        """Wrap an asyncpg connection (from a pool or single)."""
+        self.connection = connection
+
+    async def fetch(self, sql: str, *args: Any) -> list[Record]:
+        """Return all rows. Raises what `translated` says."""
+        with translated():
+            rows: list[Record] = await self.connection.fetch(sql, *args)
+            return rows
+
+    async def fetchrow(self, sql: str, *args: Any) -> Record | None:
+        """Return the first row, or None."""
+        with translated():
+            row: Record | None = await self.connection.fetchrow(sql, *args)
+            return row
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        with translated():
+            return await self.connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        """Run a statement and return its command tag."""
+        with translated():
+            tag: str = await self.connection.execute(sql, *args)
+            return tag
+
+
+class Database:
+    """A pool of connections, opened at first use."""
+
+    def __init__(self, options: dict[str, Any], pool_size: int) -> None:
+        """Use `Database.of`."""
+        self._options = options
+        self._pool_size = pool_size
+        self._pool: Any = None
+        self._opening = asyncio.Lock()
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        application: str,
+        pool_size: int | None = None,
+        direct: bool = False,
+    ) -> "Database":
+        """Return a database as `settings` say; `application` is what pg_stat_activity shows.
+
+        `direct` goes past a transaction pooler. Raises ConfigurationError for a missing or
+        malformed address. Nothing is connected yet.
+        """
+        options = connect_options(settings, application=application, direct=direct)
+        return cls(options, pool_size or settings.database_pool_size)
+
+    async def fetch(self, sql: str, *args: Any) -> list[Record]:
+        """Return all rows. Raises what `translated` says."""
+        async with self.session() as session:
+            return await session.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Any) -> Record | None:
+        """Return the first row, or None."""
+        async with self.session() as session:
+            return await session.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        async with self.session() as session:
+            return await session.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        """Run a statement and return its command tag."""
+        async with self.session() as session:
+            return await session.execute(sql, *args)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Lend one connection of the pool."""
+        pool = await self._opened()
+        with translated():
+            async with pool.acquire() as connection:
+                yield Session(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Lend one connection inside a READ COMMITTED transaction."""
+        async with self.session() as session:
+            async with session.connection.transaction():
+                yield session
+
+    async def close(self, seconds: float = 5.0) -> None:
+        """Close the pool; connections still in use after `seconds` are cut."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), seconds)
+        except (TimeoutError, *_AWAY):
+            pool.terminate()
+
+    async def _opened(self) -> Any:
+        if self._pool is None:
+            async with self._opening:
+                if self._pool is None:
+                    with translated():
+                        self._pool = await asyncpg.create_pool(
+                            min_size=0,
+                            max_size=self._pool_size,
+                            max_inactive_connection_lifetime=300,
+                            **self._options,
+                        )
+        return self._pool
+
+
+def connect_options(
+    settings: Settings, *, application: str, direct: bool = False
+) -> dict[str, Any]:
+    """Return asyncpg's connection arguments for `settings`.
+
+    Raises ConfigurationError when there is no address, or one that is none.
+    """
+    url = settings.direct_url if direct else settings.database_url
+    if not url:
+        raise errors.ConfigurationError(
+            "TIDEMILL_DATABASE_URL must be set: postgresql://user:password@host:5432/name"
+        )
+    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+        rule = "must start with postgresql:// or postgres://"
+        raise errors.ConfigurationError(
+            f"TIDEMILL_DATABASE_URL {rule} (got {url.partition(':')[0]!r})"
+        )
+    options: dict[str, Any] = {
+        "dsn": url,
+        "timeout": settings.database_connect_seconds,
+        "command_timeout": settings.database_statement_seconds,
+        "server_settings": {"application_name": application},
+    }
+    if settings.database_ca_file:
+        options["ssl"] = ssl.create_default_context(cafile=settings.database_ca_file)
+    if settings.database_pooler == "transaction" and not direct:
+        options["statement_cache_size"] = 0
+    return options
+
+
+async def connect(settings: Settings, *, application: str, direct: bool = False) -> Connection:
+    """Open one connection outside any pool. Raises what `translated` says."""
+    with translated():
+        return await asyncpg.connect(
+            **connect_options(settings, application=application, direct=direct)
+        )
+
+
+async def wait_for_database(database: Database, seconds: float) -> None:
+    """Return when the database answers.
+
+    Raises DatabaseUnavailable when it has not within `seconds`, DatabaseRefused at once.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    pause = 0.1
+    while True:
+        try:
+            await database.fetchval("SELECT 1")
+        except errors.DatabaseUnavailable:
+            if asyncio.get_running_loop().time() + pause > deadline:
+                raise
+            await asyncio.sleep(pause)
+            pause = min(2.0, pause * 2)
+        else:
+            return
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn asyncpg's errors into ours: DatabaseUnavailable, DatabaseRefused, InvalidTask and so on.
+
+    Other errors (a bug in a statement, say) pass as they are.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise _translation(error) or error from error
+    except _AWAY as error:
+        raise errors.DatabaseUnavailable(_described(error)) from error
+
+
+def _translation(error: asyncpg.PostgresError) -> errors.TidemillError | None:
+    code = getattr(error, "sqlstate", "") or ""
+    message = str(error)
+    if code in _TIDEMILL_CODES:
+        kind = _TIDEMILL_CODES[code]
+        if issubclass(kind, errors.InvalidTask):
+            name, _, rule = message.partition(": ")
+            return kind(errors.Fault(name, rule))
+        return kind(message)
+    if isinstance(error, _REFUSED):
+        return errors.DatabaseRefused(f"the database refused: {message}")
+    if isinstance(error, _AWAY):
+        return errors.DatabaseUnavailable(_described(error))
+    return None
+
+
+def _described(error: BaseException) -> str:
+    return f"the database cannot be used: {str(error) or type(error).__name__}"
+
+
+def json_or_none(values: Iterable[Any]) -> list[Any] | None:
+    """Return the values as a list, or None when all are None: a column that nobody gave."""
+    listed = list(values)
+    return listed if any(value is not None for value in listed) else None

@@ -1,0 +1,114 @@
+"""Every error that Tidemill raises on purpose, in one tree.
+
+    TidemillError
+    ├── ConfigurationError      a setting, an app reference or a command line that cannot work
+    ├── InvalidTask             a task that breaks a rule; carries one `Fault` for each broken rule
+    │   └── UnknownType         its type is not registered, and types are enforced
+    ├── NotFound
+    │   ├── TaskNotFound
+    │   └── QueueNotFound
+    ├── Conflict                the thing exists, but is not in a state that allows the act
+    │   └── IdempotencyConflict
+    ├── QueueFull               `max_depth` reached; try again after `retry_after` seconds
+    ├── Overloaded              this process has as much waiting as it takes; try again
+    ├── DatabaseUnavailable     the database cannot be reached or is shutting down; try again later
+    ├── DatabaseRefused         the database answered, and refused us (role, password, missing database)
+    └── SchemaMismatch          this code and the database's schema do not fit
+
+Errors of other libraries (asyncpg, kubernetes) are translated once, at the edge (`tidemill.db`).
+"""
+
+from dataclasses import dataclass
+
+
+class TidemillError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigurationError(TidemillError):
+    """A setting or reference that cannot work; the message names it, the rule and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One broken rule: where (`tasks[3].payload.to`), which rule, and the value that broke it."""
+
+    field: str
+    rule: str
+    value: object = None
+
+    def __str__(self) -> str:
+        """Return the fault as a sentence part."""
+        shown = "" if self.value is None else f" (got {_shortened(self.value)})"
+        return f"{self.field}: {self.rule}{shown}"
+
+
+class InvalidTask(TidemillError):
+    """A task that breaks one or more rules; nothing of its batch was stored."""
+
+    def __init__(self, *faults: Fault) -> None:
+        """Keep `faults` in the order found."""
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class UnknownType(InvalidTask):
+    """The task's type is not registered and unknown types are rejected."""
+
+
+class NotFound(TidemillError):
+    """The thing that was named does not exist."""
+
+
+class TaskNotFound(NotFound):
+    """No task has this id (or it was removed by retention)."""
+
+
+class QueueNotFound(NotFound):
+    """No queue has this name."""
+
+
+class Conflict(TidemillError):
+    """The thing exists, but is not in a state that allows the act."""
+
+
+class IdempotencyConflict(Conflict):
+    """The key was used in this queue for a task of another type or payload."""
+
+
+class QueueFull(TidemillError):
+    """The queue holds `max_depth` tasks already."""
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        """Keep `retry_after` in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(TidemillError):
+    """This process has as much work waiting as it takes on; try again after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        """Keep `retry_after` in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DatabaseUnavailable(TidemillError):
+    """The database cannot be reached, or ended the session; the same call may work later.
+
+    When it was raised by a statement that writes, the outcome is unknown: it may have committed.
+    """
+
+
+class DatabaseRefused(TidemillError):
+    """The database answered and refused: wrong password, missing role, database or privilege."""
+
+
+class SchemaMismatch(TidemillError):
+    """The database's schema is too old or too new for this code; the message names both."""
+
+
+def _shortened(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

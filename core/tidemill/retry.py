@@ -1,0 +1,63 @@
+"""When does a failed attempt run again? A pure function of the policy and how often it failed."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+JITTER = 0.25
+"""Delays are spread by ± this share, so that tasks that failed together don't return together."""
+
+MIN_DELAY_SECONDS = 1.0
+
+Spread = Callable[[], float]
+"""Returns a number in [-1, 1]; injected by tests."""
+
+
+def _uniform_spread() -> float:
+    return random.uniform(-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait before each retry.
+
+    `exponential`: base x factor^(failures - 1), at most max. `fixed`: always base.
+    `list`: the n-th of `delays_seconds`, its last one from there on. Times in seconds.
+    """
+
+    policy: Literal["exponential", "fixed", "list"] = "exponential"
+    base_seconds: float = 1.0
+    factor: float = 2.0
+    max_seconds: float = 3600.0
+    delays_seconds: tuple[float, ...] = field(default=())
+
+    def delay_seconds(self, failures: int, spread: Spread = _uniform_spread) -> float:
+        """Return the delay after the `failures`-th failed attempt (from 1), with jitter."""
+        delay = self._plain_delay(max(1, failures)) * (1.0 + JITTER * spread())
+        return max(MIN_DELAY_SECONDS, delay)
+
+    def _plain_delay(self, failures: int) -> float:
+        if self.policy == "fixed":
+            return self.base_seconds
+        if self.policy == "list" and self.delays_seconds:
+            return self.delays_seconds[min(failures, len(self.delays_seconds)) - 1]
+        # 64 doublings are past every allowed maximum; a higher power could overflow a float
+        return min(self.max_seconds, self.base_seconds * self.factor ** min(failures - 1, 64))
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any] | None) -> Self:
+        """Return the policy stored as JSON; absent fields have their defaults."""
+        value = dict(value or {})
+        if "delays_seconds" in value:
+            value["delays_seconds"] = tuple(value["delays_seconds"])
+        return cls(**value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the policy as stored in the database and sent in JSON."""
+        if self.policy == "list":
+            return {"policy": self.policy, "delays_seconds": list(self.delays_seconds)}
+        fixed = {"policy": self.policy, "base_seconds": self.base_seconds}
+        if self.policy == "fixed":
+            return fixed
+        return fixed | {"factor": self.factor, "max_seconds": self.max_seconds}
