@@ -1,0 +1,1 @@
+"""The command line: `tidemill up`, `api`, `worker`, `operator`, `migrate`, ..."""

@@ -1,0 +1,1 @@
+"""Everything on one machine: an embedded Postgres and the processes of `tidemill up`."""
