@@ -1,3 +1,41 @@
-"""Tidemill: a task queue for Kubernetes with Postgres as its only broker."""
+"""Tidemill: a task queue for Kubernetes with Postgres as its only broker.
+
+What a user's module needs is here: `from tidemill import App, Context, Retry, Discard, Snooze`.
+The names are resolved at first use, so that a command or a component that needs none of them
+does not pay for pydantic and asyncpg.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidemill.app import App as App
+    from tidemill.app import load_app as load_app
+    from tidemill.client import Client as Client
+    from tidemill.models import NewTask as NewTask
+    from tidemill.retry import RetryPolicy as RetryPolicy
+    from tidemill.sdk.context import Context as Context
+    from tidemill.signals import Discard as Discard
+    from tidemill.signals import Retry as Retry
+    from tidemill.signals import Snooze as Snooze
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "App": "tidemill.app",
+    "Client": "tidemill.client",
+    "Context": "tidemill.sdk.context",
+    "Discard": "tidemill.signals",
+    "NewTask": "tidemill.models",
+    "Retry": "tidemill.signals",
+    "RetryPolicy": "tidemill.retry",
+    "Snooze": "tidemill.signals",
+    "load_app": "tidemill.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only when a name is asked for
+
+    return getattr(import_module(_HOMES[name]), name)

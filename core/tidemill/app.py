@@ -1,0 +1,148 @@
+"""What a user imports: `App` collects task types, `load_app` finds an app by its reference."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from tidemill.client import Client
+from tidemill.errors import ConfigurationError, TidemillError
+from tidemill.models import NAMED_PRIORITIES, Enqueued, NewTask, TaskType
+from tidemill.retry import RetryPolicy
+from tidemill.sdk.definition import TaskDefaults, TaskDefinition
+from tidemill.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class App:
+    """A set of task types. `settings` are for `client`; left out, the environment is read."""
+
+    def __init__(self, *, settings: Settings | None = None) -> None:
+        """Start without task types."""
+        self._settings = settings
+        self._client: Client | None = None
+        self._tasks: dict[str, TaskDefinition[..., Any]] = {}
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> TaskDefinition[P, R]: ...
+
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int | str | None = None,
+        max_retries: int | None = None,
+        timeout_seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        retry_on: tuple[type[BaseException], ...] = (),
+        discard_on: tuple[type[BaseException], ...] = (),
+    ) -> Callable[[Callable[P, R]], TaskDefinition[P, R]]: ...
+
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        priority: int | str | None = None,
+        **defaults: Any,
+    ) -> Any:
+        """Declare a task type: `@app.task` or `@app.task(queue=…, timeout_seconds=…)`.
+
+        The payload's fields are the function's parameters, decoded by their type hints; `**extra`
+        allows more fields; a first parameter annotated `Context` is filled in by the worker.
+        `retry_on`: only these exceptions are retried. `discard_on`: these fail the task for good.
+        """
+
+        def declare(handler: Callable[..., Any]) -> TaskDefinition[..., Any]:
+            known = TaskDefaults(priority=_priority(priority), **defaults)
+            return self._add(TaskDefinition(handler, name, known, self._send))
+
+        return declare if function is None else declare(function)
+
+    @property
+    def tasks(self) -> Mapping[str, TaskDefinition[..., Any]]:
+        """The declared task types by name."""
+        return MappingProxyType(self._tasks)
+
+    @property
+    def client(self) -> Client:
+        """A producer's client, made at first use."""
+        if self._client is None:
+            self._client = Client.of(self._settings or Settings.load(os.environ))
+        return self._client
+
+    def types(self) -> list[TaskType]:
+        """Return what is registered of each task type."""
+        return [each.type() for each in self._tasks.values()]
+
+    def _add(self, definition: TaskDefinition[..., Any]) -> TaskDefinition[..., Any]:
+        if definition.name in self._tasks:
+            known = self._tasks[definition.name]
+            raise ConfigurationError(
+                f"task name {definition.name!r} must be unique: {known!r} has it already"
+            )
+        self._tasks[definition.name] = definition
+        return definition
+
+    async def _send(self, task: NewTask) -> Enqueued:
+        return await self.client.enqueue(task)
+
+
+def load_app(reference: str) -> App:
+    """Return the app at `module:attribute`, looked for in the current directory too.
+
+    Raises ConfigurationError, in one line, for a malformed reference, a module that is missing or
+    fails to import, a missing attribute, or one that is not an App.
+    """
+    module_name, colon, attribute = reference.partition(":")
+    if not (colon and _dotted(module_name) and _dotted(attribute)):
+        raise ConfigurationError(f"an app must be given as module:attribute (got {reference!r})")
+    target: Any = _import(module_name, reference)
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            raise ConfigurationError(f"app {reference}: {module_name} has no {attribute!r}")
+        target = getattr(target, part)
+    if not isinstance(target, App):
+        kind = type(target).__name__
+        raise ConfigurationError(f"app {reference}: must be a tidemill.App (got {kind})")
+    return target
+
+
+def _import(name: str, reference: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"app {reference}: no module named {error.name!r} (looked in {here} and sys.path)"
+            ) from None
+        raise ConfigurationError(f"app {reference}: importing {name} failed: {error}") from error
+    except TidemillError as error:
+        raise ConfigurationError(f"app {reference}: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigurationError(f"app {reference}: importing {name} failed: {reason}") from error
+
+
+def _dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _priority(value: int | str | None) -> int | None:
+    if isinstance(value, str):
+        if value not in NAMED_PRIORITIES:
+            names = ", ".join(NAMED_PRIORITIES)
+            raise ConfigurationError(f"priority must be a number or one of {names} (got {value!r})")
+        return NAMED_PRIORITIES[value]
+    return value

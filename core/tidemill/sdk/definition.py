@@ -1,0 +1,132 @@
+"""A task type as an app declares it: a handler, its payload, its defaults, how to enqueue it."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from tidemill.errors import ConfigurationError
+from tidemill.models import Enqueued, NewTask, TaskType, queue_name_pattern, type_name_pattern
+from tidemill.retry import RetryPolicy
+from tidemill.sdk.payload import PayloadCodec
+from tidemill.sdk.signature import name_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Send = Callable[[NewTask], Awaitable[Enqueued]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDefaults:
+    """What tasks of a type get when the producer says nothing. None = the queue's default."""
+
+    queue: str | None = None
+    priority: int | None = None
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+    retry: RetryPolicy | None = None
+    retry_on: tuple[type[BaseException], ...] = ()
+    discard_on: tuple[type[BaseException], ...] = ()
+
+
+class TaskDefinition(Generic[P, R]):
+    """A handler registered with an `App`. Calling it calls the function: tests need no queue."""
+
+    def __init__(
+        self, function: Callable[P, R], name: str | None, defaults: TaskDefaults, send: Send
+    ) -> None:
+        """Check the handler and its defaults; ConfigurationError names what cannot work."""
+        _check_function(function)
+        self.function = function
+        self.name = name or function.__name__
+        self.defaults = defaults
+        _check_defaults(self.name, defaults)
+        self.codec = PayloadCodec(function)
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.wants_context = self.codec.signature.wants_context
+        self._send = send
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the handler here and now."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Return the name and the function."""
+        return f"<task {self.name}: {name_of(self.function)}>"
+
+    def type(self) -> TaskType:
+        """Return what is registered of this task type."""
+        doc = inspect.getdoc(self.function)
+        return TaskType(
+            name=self.name,
+            schema=self.codec.schema,
+            queue=self.defaults.queue,
+            priority=self.defaults.priority,
+            max_retries=self.defaults.max_retries,
+            timeout_seconds=self.defaults.timeout_seconds,
+            retry=self.defaults.retry,
+            description=doc.splitlines()[0] if doc else None,
+        )
+
+    def new(self, **payload: Any) -> NewTask:
+        """Return a task with this payload, to enqueue many at once. Raises InvalidTask."""
+        return NewTask(type=self.name, payload=self.codec.encode(payload))
+
+    async def enqueue(self, **payload: Any) -> Enqueued:
+        """Store a task with this payload; it is durable when this returns. Raises InvalidTask."""
+        return await self._send(self.new(**payload))
+
+    def using(self, **options: Any) -> "BoundTask":
+        """Return a sender with options of `NewTask`: `using(delay_seconds=60).enqueue(to=…)`."""
+        return BoundTask(self.new, options, self._send)
+
+
+class BoundTask:
+    """A task type and the options of its next tasks."""
+
+    def __init__(self, new: Callable[..., NewTask], options: dict[str, Any], send: Send) -> None:
+        """Keep `options`: fields of `NewTask` other than type and payload."""
+        self._new, self._options, self._send = new, options, send
+
+    def new(self, **payload: Any) -> NewTask:
+        """Return a task with this payload and the options."""
+        return replace(self._new(**payload), **self._options)
+
+    async def enqueue(self, **payload: Any) -> Enqueued:
+        """Store a task with this payload and the options."""
+        return await self._send(self.new(**payload))
+
+
+def _check_function(function: Callable[..., Any]) -> None:
+    if not inspect.isfunction(function):
+        raise ConfigurationError(f"a task must be a function (got {function!r})")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(f"{name_of(function)}: a task must return, not yield")
+
+
+def _check_defaults(name: str, defaults: TaskDefaults) -> None:
+    rules = (
+        ("name", name, re.fullmatch(type_name_pattern, name), f"must match {type_name_pattern}"),
+        (
+            "queue",
+            defaults.queue,
+            defaults.queue is None or re.fullmatch(queue_name_pattern, defaults.queue),
+            f"must match {queue_name_pattern}",
+        ),
+        ("priority", defaults.priority, _within(defaults.priority, -32768, 32767),
+         "must be -32768 to 32767"),
+        ("max_retries", defaults.max_retries, _within(defaults.max_retries, 0, 1000),
+         "must be 0 to 1000"),
+        ("timeout_seconds", defaults.timeout_seconds, _within(defaults.timeout_seconds, 0.001, 1e9),
+         "must be above 0"),
+    )  # fmt: skip
+    for field, value, kept, rule in rules:
+        if not kept:
+            raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
+
+
+def _within(value: float | None, least: float, most: float) -> bool:
+    return value is None or least <= value <= most

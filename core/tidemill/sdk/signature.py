@@ -1,0 +1,88 @@
+"""Read a handler's signature: which payload fields it takes, and whether it wants its context."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from tidemill.errors import ConfigurationError
+from tidemill.sdk.context import Context
+
+_FIELD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadField:
+    """One field of the payload. `default` is `inspect.Parameter.empty` for a required one."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether a payload without this field is refused."""
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a handler takes. `extra` = it has `**name`, so unknown payload fields are allowed."""
+
+    fields: tuple[PayloadField, ...]
+    extra: bool
+    wants_context: bool
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Return what `function` takes. Raises ConfigurationError for what no payload can fill."""
+    hints = _hints(function)
+    fields: list[PayloadField] = []
+    extra = wants_context = False
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        annotation = hints.get(parameter.name, Any)
+        if annotation is Context:
+            _check_context(function, parameter, place)
+            wants_context = True
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            _check_extra(function, parameter, annotation)
+            extra = True
+        elif parameter.kind in _FIELD_KINDS:
+            fields.append(PayloadField(parameter.name, annotation, parameter.default))
+        else:
+            raise ConfigurationError(
+                f"{name_of(function)}: parameter `{parameter}` must be passable by name, "
+                "because payload fields are passed by name"
+            )
+    return Signature(tuple(fields), extra, wants_context)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return where `function` is, for messages."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{name_of(function)}: type hints must be resolvable at module level: {error}"
+        ) from error
+
+
+def _check_context(function: Callable[..., Any], parameter: inspect.Parameter, place: int) -> None:
+    if place != 0 or parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+        raise ConfigurationError(
+            f"{name_of(function)}: the Context must be the first parameter (got `{parameter}`)"
+        )
+
+
+def _check_extra(
+    function: Callable[..., Any], parameter: inspect.Parameter, annotation: Any
+) -> None:
+    if annotation not in (Any, object):
+        raise ConfigurationError(
+            f"{name_of(function)}: `{parameter}` must be annotated object or Any: "
+            "extra payload fields are passed as they came"
+        )
