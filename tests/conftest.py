@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from tests.support import postgres
+from tidemill.db import Database
 from tidemill.settings import Settings
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from tidemill.db import Database
     from tidemill.store import Store
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -109,17 +109,15 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator["Database"]:
+async def db(settings: Settings) -> AsyncIterator[Database]:
     """A pool on this test's database."""
-    from tidemill.db import Database
-
     database = Database.of(settings, application="tests")
     yield database
     await database.close()
 
 
 @pytest.fixture
-def store(db: "Database") -> "Store":
+def store(db: Database) -> "Store":
     """The store on this test's database."""
     from tidemill.store import Store
 

@@ -3,6 +3,8 @@
 import psycopg
 
 from tests.support.postgres import Server
+from tidemill.db import Database
+from tidemill.schema import status
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
 
@@ -28,3 +30,7 @@ def test_a_private_server_keeps_its_data_and_port_over_a_crash(
     assert private_server.url() == url
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+
+
+async def test_each_test_has_the_schema(db: Database) -> None:
+    assert (await status(db)).fits

@@ -20,7 +20,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from tidemill.db import Database
 from tidemill.errors import ConfigurationError
+from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill_cli.local import installs
 from tidemill_cli.local.postgres import EmbeddedPostgres
@@ -136,9 +138,6 @@ def _closing(server: Server) -> Iterator[Server]:
 
 
 async def _migrate(url: str) -> None:
-    from tidemill.db import Database
-    from tidemill.schema import migrate
-
     db = Database.of(settings_of(url), application="tests")
     try:
         await migrate(db)
