@@ -3,17 +3,15 @@
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import pytest
 
 from tests.support import postgres
 from tidemill.db import Database
 from tidemill.settings import Settings
+from tidemill.store import Store
 from tidemill_cli.local.postgres import EmbeddedPostgres
-
-if TYPE_CHECKING:
-    from tidemill.store import Store
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -117,10 +115,8 @@ async def db(settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def store(db: Database) -> "Store":
+def store(db: Database) -> Store:
     """The store on this test's database."""
-    from tidemill.store import Store
-
     return Store.of(db)
 
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
@@ -94,7 +94,7 @@ def missing() -> str | None:
 
 
 @contextmanager
-def session_server() -> Iterator[Server]:
+def session_server() -> Generator[Server]:
     """Yield the server of a test session."""
     if url := os.environ.get(URL_VARIABLE):
         yield from _closing(Server(url))
@@ -104,7 +104,7 @@ def session_server() -> Iterator[Server]:
 
 
 @contextmanager
-def private_server(**options: str) -> Iterator[EmbeddedPostgres]:
+def private_server(**options: str) -> Generator[EmbeddedPostgres]:
     """Yield a started server that is the caller's alone: to stop, crash and start again."""
     folder = Path(tempfile.mkdtemp(prefix="tidemill-test-"))
     folder.chmod(0o711)

@@ -5,7 +5,8 @@
 It gives up root for UID:GID if asked, arranges for the signal N to be sent when the parent dies
 (whatever kills it, SIGKILL too), and becomes PROGRAM: same process id, no process in between.
 On Linux the kernel sends the signal. Elsewhere a small watcher process looks once a second.
-Standard library only: it runs as root before it runs as somebody else.
+Standard library only: it runs as root before it runs as somebody else. `-P` keeps modules in the
+current folder from standing in for the standard library's.
 """
 
 import argparse
@@ -26,7 +27,7 @@ def command(
     options = ["--signal", str(int(signal)), "--parent", str(os.getpid())]
     if user is not None:
         options += ["--user", f"{user[0]}:{user[1]}"]
-    return [sys.executable, "-m", "tidemill_cli.local.launch", *options, "--", *program]
+    return [sys.executable, "-P", "-m", "tidemill_cli.local.launch", *options, "--", *program]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

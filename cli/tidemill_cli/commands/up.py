@@ -1,0 +1,106 @@
+"""`tidemill up`: everything on this machine."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from tidemill.app import App, load_app
+from tidemill.settings import Settings
+from tidemill_cli.local import folders, ports
+from tidemill_cli.local.printer import Printer
+from tidemill_cli.local.up import Plan, Up, embedded, settings_with
+from tidemill_cli.options import with_settings
+
+_INTERRUPTED = 130
+
+
+@click.command(
+    name="up",
+    epilog="""\b
+Examples:
+  tidemill up --app examples.demo:app
+  tidemill up --app myapp.tasks:app --port 9000 --workers 4
+  tidemill up --app myapp.tasks:app --database-url postgresql://me@localhost/tasks
+\b
+Ctrl-C stops all in order: workers finish what they run, then the API, then Postgres.
+A second Ctrl-C stops at once. Every other setting is read from its variable: `tidemill config`.
+""",
+)
+@with_settings(
+    "app",
+    "database_url",
+    "api_host",
+    "api_port",
+    "workers",
+    "queues",
+    "concurrency",
+    "drain_seconds",
+    "data_dir",
+    "log_level",
+    "log_format",
+)
+def command(settings: Settings) -> int:
+    """Run everything on this machine: Postgres, the API and worker processes with your app.
+
+    Without --database-url it runs a Postgres of its own and keeps its data between runs.
+    """
+    if not settings.app:
+        raise click.UsageError("--app must be given: package.module:attribute")
+    app = load_app(settings.app)
+    ports.ensure_free(settings.api_host, settings.api_port)
+    with _sigterm_interrupts():
+        if settings.database_url:
+            return _run(Plan(settings, app, None), Printer())
+        return _with_own_postgres(settings, app)
+
+
+def _with_own_postgres(settings: Settings, app: App) -> int:
+    printer = Printer()
+    own = embedded(settings, folders.data_dir(settings.data_dir, os.environ))
+    printer.line("up", f"starting Postgres in {own.data_dir}")
+    try:
+        own.start()
+        printer.line("up", f"Postgres {own.install} listens on 127.0.0.1:{own.port}")
+        return _run(Plan(settings_with(settings, own.url()), app, own), printer)
+    finally:
+        with _undisturbed():
+            own.stop()
+
+
+def _run(plan: Plan, printer: Printer) -> int:
+    async def running() -> bool:
+        return await Up(plan, printer).run()
+
+    return 0 if asyncio.run(running()) else _INTERRUPTED
+
+
+@contextmanager
+def _sigterm_interrupts() -> Generator[None]:
+    """Let SIGTERM end the start-up the way Ctrl-C does: through every `finally`."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Let a shutdown that takes a moment, and has an end, finish."""
+    chosen = (signal.SIGINT, signal.SIGTERM)
+    before = [(each, signal.signal(each, signal.SIG_IGN)) for each in chosen]
+    try:
+        yield
+    finally:
+        for each, handler in before:
+            signal.signal(each, handler)
