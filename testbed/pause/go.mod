@@ -1,0 +1,3 @@
+module tidemill.dev/testbed/pause
+
+go 1.24.0

@@ -1,0 +1,82 @@
+"""Remove a cluster, whole or in pieces, so that nothing of it is left.
+
+Every step asks what is there and removes that, so it may run twice, and after any death of
+`up` or of a component. Everything is killed outright: all data of the cluster goes as well,
+and a graceful end of a dozen programs would take longer for nothing.
+
+The order matters only here: first what would start other processes again (the kubelet, then
+containerd), then the pods, then the rest; cgroups and the namespace when they are empty; the
+record last, for without it nobody knows that there was a cluster.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed import cgroups, leftovers, network, processes
+from testbed import cluster as clusters
+from testbed.errors import StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from testbed.paths import State
+    from testbed.progress import Say
+
+STARTERS = ("kubelet", "containerd")
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def down(state: State, name: str | None, say: Say) -> None:
+    """Remove the state folder's cluster, or without one what is left of a cluster `name`.
+
+    Raises:
+        StepError: something could not be removed.
+    """
+    cluster = clusters.load(state)
+    if cluster is None and name is None:
+        clear_files(state)
+        say(f"no cluster in {state.root}: nothing to do")
+        return
+    clear(state, cluster.name if cluster else name, say)
+    say("down: nothing is left running")
+
+
+def clear(state: State, name: str | None, say: Say) -> None:
+    """Remove everything of a cluster but its logs."""
+    for names in order(processes.recorded(state)):
+        processes.stop(state, names)
+        if names == list(STARTERS) and name is not None:
+            cgroups.kill(name)
+    say("processes and pods stopped")
+    if name is not None:
+        network.kill_inside(name)
+        cgroups.remove(name)
+        network.remove(name)
+    leftovers.undo(state)
+    clear_files(state)
+
+
+def order(names: Iterable[str]) -> list[list[str]]:
+    """Return the recorded processes in the groups in which to stop them."""
+    return [list(STARTERS), sorted(set(names).difference(STARTERS))]
+
+
+def clear_files(state: State) -> None:
+    """Remove what a cluster wrote into the state folder; the record goes last."""
+    mounted = mounts_below(state.root, MOUNTS.read_text())
+    if mounted:
+        raise StepError("remove files", f"{mounted[0]} is still mounted: unmount it first")
+    for folder in (state.data, state.pki, state.config, state.processes):
+        if folder.exists():
+            shutil.rmtree(folder)
+    for file in (state.kubeconfig, state.record.with_suffix(".new"), state.record):
+        file.unlink(missing_ok=True)
+
+
+def mounts_below(folder: Path, table: str) -> list[Path]:
+    """Return the mount points at or below a folder; `table` is /proc/PID/mountinfo."""
+    points = [Path(line.split()[4]) for line in table.splitlines()]
+    return [point for point in points if point.is_relative_to(folder)]
