@@ -42,6 +42,11 @@ _REFUSED: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
+# A cached plan outlives the moment that it was made for: made while a table was empty, it would read
+# the whole table for each row once it is full. A pooler takes no such settings; but through one
+# nothing is cached, and every plan is made for the tables as they are. JIT never pays at our sizes.
+_PINNED_PLANS: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
+
 _TIDEMILL_CODES: Final = {
     "TM400": errors.InvalidTask,
     "TM404": errors.UnknownType,
@@ -193,6 +198,8 @@ def connect_options(
         options["ssl"] = ssl.create_default_context(cafile=settings.database_ca_file)
     if settings.database_pooler == "transaction" and not direct:
         options["statement_cache_size"] = 0
+    else:
+        options["server_settings"] |= _PINNED_PLANS
     return options
 
 
@@ -257,7 +264,7 @@ def _described(error: BaseException) -> str:
     return f"the database cannot be used: {str(error) or type(error).__name__}"
 
 
-def json_or_none(values: Iterable[Any]) -> list[Any] | None:
+def column(values: Iterable[Any]) -> list[Any] | None:
     """Return the values as a list, or None when all are None: a column that nobody gave."""
     listed = list(values)
     return listed if any(value is not None for value in listed) else None

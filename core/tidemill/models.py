@@ -134,9 +134,15 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedTask:
-    """A task and the lease on it. `attempt` counts from 1."""
+    """A task and the lease on it. `attempt` counts from 1.
+
+    `has_body` is False when retention or a hand has removed the body: nothing can run, the claimer
+    buries it. `expired` says that `expires_at` had passed when it was claimed.
+    """
 
     lease: Lease
+    has_body: bool
+    expired: bool
     type: str
     name: str | None
     queue: str
@@ -152,7 +158,7 @@ class ClaimedTask:
     timeout_seconds: float
     lease_seconds: float
     retry: RetryPolicy
-    created_at: datetime
+    created_at: datetime | None
     expires_at: datetime | None
 
     @property

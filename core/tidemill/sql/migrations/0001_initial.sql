@@ -334,7 +334,7 @@ COMMENT ON TABLE tidemill.throughput_deltas IS
 COMMENT ON COLUMN tidemill.throughput_deltas.waits IS 'counts by bucket of tidemill.wait_bounds()';
 
 CREATE TABLE tidemill.throughput (
-    resolution      text NOT NULL CHECK (resolution IN ('10s', 'hour', 'day')),
+    resolution      text NOT NULL CHECK (resolution IN ('10s', 'hour', 'day', 'all')),
     bucket          timestamptz NOT NULL,
     queue_id        integer NOT NULL,
     enqueued        bigint NOT NULL,
@@ -361,7 +361,7 @@ CREATE TABLE tidemill.throughput (
     PRIMARY KEY (resolution, bucket, queue_id)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE tidemill.throughput IS
-    'folded deltas; every delta is in all three resolutions, so the day buckets alone sum to all time';
+    'folded deltas; every delta goes into all four resolutions, and "all" has one row a queue';
 
 CREATE FUNCTION tidemill.wait_bounds() RETURNS double precision[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -1,0 +1,88 @@
+"""Arrival batching: whatever waits when the last flush returns goes into the next one.
+
+At low load an item goes at once, alone; at high load batches grow with what arrives during a flush.
+There is no fixed delay. Used for HTTP enqueues and completions.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from tidemill.errors import Overloaded
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+Flush = Callable[[list[Item]], Awaitable[Sequence[Answer | BaseException]]]
+"""Takes a batch and returns one answer or error an item, in order; may raise one for all."""
+
+
+class Batcher(Generic[Item, Answer]):
+    """Collects items and flushes them in batches, at most `lanes` flushes at a time."""
+
+    def __init__(
+        self,
+        flush: Flush[Item, Answer],
+        *,
+        most: int = 1000,
+        lanes: int = 1,
+        most_waiting: int = 10_000,
+    ) -> None:
+        """`most` items go in a batch; beyond `most_waiting` a submit is refused."""
+        self._flush = flush
+        self._most = most
+        self._lanes = lanes
+        self._most_waiting = most_waiting
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._flights: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: Item) -> Answer:
+        """Return the answer for `item` once its batch is flushed.
+
+        Raises the flush's error, or Overloaded when too much waits already.
+        """
+        if len(self._waiting) >= self._most_waiting:
+            raise Overloaded(f"{len(self._waiting)} requests are waiting for the database")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._flights) < self._lanes:
+            flight = asyncio.create_task(self._fly())
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
+        return await future
+
+    async def close(self) -> None:
+        """Return when all that was submitted is flushed."""
+        while self._flights:
+            await asyncio.gather(*self._flights, return_exceptions=True)
+
+    async def _fly(self) -> None:
+        while self._waiting:
+            size = min(self._most, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(size)]
+            await self._deliver(batch)
+
+    async def _deliver(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        answers: Sequence[Answer | BaseException]
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except BaseException as error:
+            _answer(batch, [error] * len(batch))
+            if not isinstance(error, Exception):
+                raise
+        else:
+            _answer(batch, answers)
+
+
+def _answer(
+    batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]],
+    answers: Sequence[Answer | BaseException],
+) -> None:
+    for (_, future), answer in zip(batch, answers, strict=True):
+        if future.done():  # the asker has gone
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -1,0 +1,139 @@
+"""Wake-ups between processes: a throttled hint, never relied on. Everyone polls as well.
+
+NOTIFY takes a server-wide lock at commit and costs every listener, so a hint is sent outside the
+enqueue's transaction, at most one a queue every 50 ms: at once for the first (leading edge), and
+once more after the pause for what came in it (trailing edge).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from tidemill import sql
+from tidemill.db import Connection, Database, connect
+from tidemill.errors import TidemillError
+from tidemill.service import Loop, Service
+from tidemill.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CHANNEL: Final = "tidemill"
+HINT_SECONDS: Final = 0.05
+CHECK_SECONDS: Final = 10.0
+
+Callback = Callable[[str], None]
+
+
+class Hints(Service):
+    """Sends hints that a queue has something to claim."""
+
+    name = "hints"
+
+    def __init__(self, database: Database) -> None:
+        """Use `database` for the notifications."""
+        self._database = database
+        self._due: set[str] = set()
+        self._sender: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Nothing runs until there is something to send."""
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """Send what is due and end."""
+        self._stopped = True
+        if self._sender:
+            await asyncio.gather(self._sender, return_exceptions=True)
+
+    def hint(self, queue: str) -> None:
+        """Tell workers soon that `queue` has something to claim."""
+        if self._stopped:
+            return
+        self._due.add(queue)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send(), name="hints")
+
+    async def _send(self) -> None:
+        while self._due:
+            queues, self._due = sorted(self._due), set()
+            try:
+                await self._database.execute(sql.load("notify"), queues)
+            except TidemillError as error:
+                log.debug("hint not sent: %s", error)  # pollers find the tasks
+            if not self._stopped:
+                await asyncio.sleep(HINT_SECONDS)
+
+
+class Listener(Loop):
+    """Hears hints on a connection of its own and tells subscribers the queue's name.
+
+    Every 10 s the connection is checked by a statement on its own session; a dead one is replaced.
+    Without a direct address (a pooler in between) it does nothing, and pollers poll.
+    """
+
+    def __init__(self, settings: Settings, *, application: str) -> None:
+        """Listen on the direct address of `settings`."""
+        super().__init__("listener", CHECK_SECONDS)
+        self._settings = settings
+        self._application = application
+        self._subscribers: list[Callback] = []
+        self._connection: Connection | None = None
+
+    def subscribe(self, callback: Callback) -> None:
+        """Call `callback(queue)` on the event loop for each hint; '' means: look at all."""
+        self._subscribers.append(callback)
+
+    @property
+    def listening(self) -> bool:
+        """Whether a connection is up."""
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def run_once(self) -> int:
+        """Connect if need be, else check the connection."""
+        if not self._settings.direct_url:
+            return 0
+        if self.listening and await self._answers():
+            return 0
+        await self._drop()
+        connection = await connect(self._settings, application=self._application, direct=True)
+        connection.add_termination_listener(self._lost)
+        await connection.add_listener(CHANNEL, self._heard)
+        self._connection = connection
+        self._tell("")  # hints may have been missed meanwhile
+        return 0
+
+    async def stop(self) -> None:
+        """Stop and close the connection."""
+        await super().stop()
+        await self._drop()
+
+    async def _answers(self) -> bool:
+        try:
+            await asyncio.wait_for(self._connection_or_fail().fetchval("SELECT 1"), CHECK_SECONDS / 2)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it gets replaced
+            log.info("the listening connection is dead, reconnecting: %s", error)
+            return False
+        return True
+
+    def _connection_or_fail(self) -> Connection:
+        if self._connection is None:
+            raise ConnectionError("not connected")
+        return self._connection
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            connection.remove_termination_listener(self._lost)
+            connection.terminate()
+
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._tell(str(payload))
+
+    def _lost(self, _connection: Any) -> None:
+        self.wake()
+
+    def _tell(self, queue: str) -> None:
+        for subscriber in self._subscribers:
+            subscriber(queue)

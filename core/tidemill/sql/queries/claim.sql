@@ -1,0 +1,76 @@
+-- Purpose: lease up to $3 tasks to a worker, in one round trip.
+-- Parameters: $1 worker, $2 its epoch, $3 most tasks, $4 lease in seconds where the queue sets none;
+--   $5..$8 ranges to read in this order: queue, priority, lane, least seq (a hint that skips the
+--   dead index entries of what was claimed before); $9 queues to read whole, after the ranges.
+-- Locks: the worker's row FOR SHARE (a drain that marks it waits for us, or we see its mark); each
+--   picked row of ready, skipping locked ones. Nothing waits but the worker's row.
+-- Plan: nested loops over index ready_order, read lazily up to the limit, so only picked rows get
+--   locked; deletion by ctid, safe because rows of ready are never updated; bodies by primary key,
+--   one partition each.
+WITH worker AS MATERIALIZED (
+    SELECT w.id FROM tidemill.workers w
+     WHERE w.id = $1::bigint AND w.epoch = $2::integer AND NOT w.draining AND NOT w.cordoned
+       FOR SHARE
+), picked AS MATERIALIZED (
+    SELECT found.* FROM (
+        SELECT hinted.*
+          FROM unnest($5::integer[], $6::smallint[], $7::smallint[], $8::bigint[])
+            AS hint (queue_id, priority, lane, least)
+         CROSS JOIN LATERAL (
+            SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
+                   r.retry_count, r.crash_count, r.ready_at, r.group_key
+              FROM tidemill.ready r
+             WHERE r.queue_id = hint.queue_id AND r.priority = hint.priority
+               AND r.lane = hint.lane AND r.seq >= hint.least
+               AND (SELECT NOT (q.paused OR q.owner_paused) FROM tidemill.queues q WHERE q.id = hint.queue_id)
+             ORDER BY r.seq LIMIT $3::integer
+               FOR UPDATE SKIP LOCKED
+         ) AS hinted
+        UNION ALL
+        SELECT plain.*
+          FROM unnest($9::integer[]) AS whole (queue_id)
+         CROSS JOIN LATERAL (
+            SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
+                   r.retry_count, r.crash_count, r.ready_at, r.group_key
+              FROM tidemill.ready r
+             WHERE r.queue_id = whole.queue_id
+               AND (SELECT NOT (q.paused OR q.owner_paused) FROM tidemill.queues q WHERE q.id = whole.queue_id)
+             ORDER BY r.priority DESC, r.lane, r.seq LIMIT $3::integer
+               FOR UPDATE SKIP LOCKED
+         ) AS plain
+    ) AS found
+    WHERE EXISTS (SELECT FROM worker)
+    LIMIT $3::integer
+), taken AS (
+    DELETE FROM tidemill.ready WHERE ctid = ANY (ARRAY(SELECT place FROM picked))
+), leased AS (
+    INSERT INTO tidemill.leases (task_id, lease_token, worker_id, locked_until, claimed_at, seq,
+                                 queue_id, priority, retry_count, crash_count, group_key)
+    SELECT p.task_id, nextval('tidemill.lease_tokens'), $1::bigint,
+           statement_timestamp() + make_interval(secs => coalesce(q.lease_seconds, $4::double precision)),
+           statement_timestamp(), p.seq, p.queue_id, p.priority, p.retry_count, p.crash_count, p.group_key
+      FROM picked p JOIN tidemill.queues q ON q.id = p.queue_id
+    RETURNING task_id, lease_token, extract(epoch FROM locked_until - claimed_at)::double precision AS lease_seconds
+), noted AS (
+    INSERT INTO tidemill.throughput_deltas (queue_id, started, d_queued, d_running, waits)
+    SELECT w.queue_id, count(*), -count(*), count(*), ARRAY[
+           count(*) FILTER (WHERE b = 0), count(*) FILTER (WHERE b = 1), count(*) FILTER (WHERE b = 2),
+           count(*) FILTER (WHERE b = 3), count(*) FILTER (WHERE b = 4), count(*) FILTER (WHERE b = 5),
+           count(*) FILTER (WHERE b = 6), count(*) FILTER (WHERE b = 7), count(*) FILTER (WHERE b = 8),
+           count(*) FILTER (WHERE b = 9), count(*) FILTER (WHERE b = 10), count(*) FILTER (WHERE b = 11),
+           count(*) FILTER (WHERE b = 12), count(*) FILTER (WHERE b = 13), count(*) FILTER (WHERE b = 14),
+           count(*) FILTER (WHERE b = 15), count(*) FILTER (WHERE b = 16)]
+      FROM (SELECT p.queue_id,
+                   width_bucket(extract(epoch FROM statement_timestamp() - p.ready_at)::double precision,
+                                tidemill.wait_bounds()) AS b
+              FROM picked p) AS w
+     GROUP BY w.queue_id
+)
+SELECT p.task_id, l.lease_token, l.lease_seconds, p.queue_id, p.priority, p.seq, p.lane,
+       p.retry_count, p.crash_count,
+       body.id IS NOT NULL AS has_body, body.type, body.name, body.payload, body.headers, body.retry,
+       body.max_retries, body.timeout_seconds, body.created_at, body.expires_at,
+       coalesce(body.expires_at <= statement_timestamp(), false) AS expired
+  FROM picked p
+  JOIN leased l ON l.task_id = p.task_id
+  LEFT JOIN LATERAL (SELECT t.* FROM tidemill.tasks t WHERE t.id = p.task_id LIMIT 1) AS body ON true

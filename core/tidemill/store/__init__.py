@@ -1,0 +1,44 @@
+"""The queue as Python calls: one small class for each subject, over the statements in `sql/queries`."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from tidemill.db import Database
+from tidemill.store.leases import LeaseStore
+from tidemill.store.queues import QueueStore
+from tidemill.store.scaling import ScalingStore
+from tidemill.store.stats import StatsStore
+from tidemill.store.tasks import TaskStore
+from tidemill.store.types import TypeStore
+from tidemill.store.upkeep import UpkeepStore
+from tidemill.store.workers import WorkerStore
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All parts over one database."""
+
+    db: Database
+    tasks: TaskStore
+    leases: LeaseStore
+    workers: WorkerStore
+    types: TypeStore
+    queues: QueueStore
+    stats: StatsStore
+    scaling: ScalingStore
+    upkeep: UpkeepStore
+
+    @classmethod
+    def of(cls, db: Database) -> Self:
+        """Return the store over `db`."""
+        return cls(
+            db=db,
+            tasks=TaskStore(db),
+            leases=LeaseStore(db),
+            workers=WorkerStore(db),
+            types=TypeStore(db),
+            queues=QueueStore(db),
+            stats=StatsStore(db),
+            scaling=ScalingStore(db),
+            upkeep=UpkeepStore(db),
+        )

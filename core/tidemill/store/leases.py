@@ -1,0 +1,162 @@
+"""Leases: claim, heartbeat, finish. The protocol, in one place.
+
+A claim moves tasks from `ready` to `leases` under a token drawn from one sequence, and only
+(task, token) can extend or end it. Whoever comes with an older token changes nothing and is told
+so. A lease that is not extended in time is taken back by any process (`UpkeepStore.recover`); its
+late holder then finds its token stale. The clock that decides is Postgres's alone: a worker only
+asks itself, on its monotonic clock, how long ago it *sent* the claim or heartbeat.
+
+Every statement locks leases in the order of task ids, so batches that overlap (a heartbeat and a
+completion of one worker, say) wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tidemill import sql
+from tidemill.db import Database, Record, column
+from tidemill.jsontext import dumps_or_none, loads
+from tidemill.models import ClaimedTask, Extension, Finish, Lease, WorkerIdentity
+from tidemill.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A part of a queue to claim from: one priority and lane, from a place on."""
+
+    queue_id: int
+    priority: int
+    lane: int
+    least_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPlan:
+    """Where to look, in order: `ranges` first, then `whole` queues. `names` of queues by id."""
+
+    ranges: tuple[Range, ...] = ()
+    whole: tuple[int, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict[int, str])
+
+
+class LeaseStore:
+    """Leases on `db`."""
+
+    def __init__(self, db: Database) -> None:
+        """Work on `db`."""
+        self._db = db
+
+    async def claim(
+        self, worker: WorkerIdentity, plan: ClaimPlan, limit: int, lease_seconds: float
+    ) -> list[ClaimedTask]:
+        """Lease up to `limit` tasks where `plan` says, in its order.
+
+        `lease_seconds` holds where the queue sets none. Empty as well when the worker is draining,
+        cordoned, or of an older epoch.
+        """
+        rows = await self._db.fetch(
+            sql.load("claim"),
+            worker.id,
+            worker.epoch,
+            limit,
+            lease_seconds,
+            [each.queue_id for each in plan.ranges],
+            [each.priority for each in plan.ranges],
+            [each.lane for each in plan.ranges],
+            [each.least_seq for each in plan.ranges],
+            list(plan.whole),
+        )
+        return [_claimed(row, plan.names) for row in rows]
+
+    async def extend(self, leases: Sequence[Lease], lease_seconds: float) -> list[Extension]:
+        """Heartbeat: extend the leases still held; an answer for each, in the order given."""
+        if not leases:
+            return []
+        ordered = _by_task(leases)
+        rows = await self._db.fetch(
+            sql.load("extend"),
+            [lease.task_id for lease in ordered],
+            [lease.token for lease in ordered],
+            lease_seconds,
+        )
+        held = {_lease(row): row["cancel_requested"] for row in rows}
+        return [
+            Extension(lease=lease, held=lease in held, cancel_requested=held.get(lease, False))
+            for lease in leases
+        ]
+
+    async def finish(self, finishes: Sequence[Finish]) -> set[Lease]:
+        """Record how attempts ended; return the leases that were recorded.
+
+        A lease that is missing in the answer was lost: nothing of it changed. Raises
+        DatabaseUnavailable when the outcome is unknown (see `recorded`).
+        """
+        if not finishes:
+            return set()
+        ordered = sorted(finishes, key=lambda each: each.lease.task_id.bytes)
+        rows = await self._db.fetch(
+            sql.load("finish"),
+            [each.lease.task_id for each in ordered],
+            [each.lease.token for each in ordered],
+            [each.outcome.value for each in ordered],
+            [each.run_seconds for each in ordered],
+            column(each.delay_seconds for each in ordered),
+            column(dumps_or_none(each.error) for each in ordered),
+            column(dumps_or_none(each.result) for each in ordered),
+        )
+        return {_lease(row) for row in rows}
+
+    async def recorded(self, leases: Sequence[Lease], since: datetime) -> set[Lease]:
+        """Return those whose end is recorded: what to ask after an unknown commit result.
+
+        `since` is a time before any of them can have ended, such as the oldest task's creation.
+        """
+        rows = await self._db.fetch(
+            sql.load("tokens_recorded"),
+            [lease.task_id for lease in leases],
+            [lease.token for lease in leases],
+            since,
+        )
+        return {_lease(row) for row in rows}
+
+
+def _by_task(leases: Iterable[Lease]) -> list[Lease]:
+    # bytes order is Postgres's order of uuids
+    return sorted(leases, key=lambda lease: lease.task_id.bytes)
+
+
+def _lease(row: Record) -> Lease:
+    return Lease(row["task_id"], row["lease_token"])
+
+
+def _claimed(row: Record, names: Mapping[int, str]) -> ClaimedTask:
+    return ClaimedTask(
+        lease=_lease(row),
+        has_body=row["has_body"],
+        expired=row["expired"],
+        type=row["type"] or "",
+        name=row["name"],
+        queue=names.get(row["queue_id"], ""),
+        queue_id=row["queue_id"],
+        priority=row["priority"],
+        seq=row["seq"],
+        lane=row["lane"],
+        payload=loads(row["payload"]),
+        headers=loads(row["headers"]),
+        retry_count=row["retry_count"],
+        crash_count=row["crash_count"],
+        max_retries=row["max_retries"] or 0,
+        timeout_seconds=row["timeout_seconds"] or 0.0,
+        lease_seconds=row["lease_seconds"],
+        retry=_policy(row["retry"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+_DEFAULT_POLICY = RetryPolicy()
+
+
+def _policy(text: str | None) -> RetryPolicy:
+    return RetryPolicy.from_json(loads(text)) if text else _DEFAULT_POLICY

@@ -1,0 +1,105 @@
+"""Producers and readers: enqueue, look up, history."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from tidemill import sql
+from tidemill.db import Database, Record, column
+from tidemill.errors import InvalidTask
+from tidemill.jsontext import dumps, dumps_or_none, loads
+from tidemill.models import Enqueued, HistoryEvent, NewTask, Task
+from tidemill.states import Status
+from tidemill.store.history import events
+from tidemill.store.rules import MAX_PAYLOAD_BYTES, faults
+
+
+class TaskStore:
+    """Tasks as producers and readers see them."""
+
+    def __init__(self, db: Database) -> None:
+        """Work on `db`."""
+        self._db = db
+
+    async def enqueue(
+        self,
+        tasks: Sequence[NewTask],
+        *,
+        unknown_types: str = "accept",
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    ) -> list[Enqueued]:
+        """Store all tasks or none, and return an answer for each, in order.
+
+        Raises InvalidTask (every fault of every task), UnknownType, IdempotencyConflict or
+        DatabaseUnavailable; after the last one the outcome is unknown.
+        """
+        if not tasks:
+            return []
+        args = enqueue_arguments(tasks, unknown_types, max_payload_bytes)
+        rows = await self._db.fetch(sql.load("enqueue"), *args)
+        return [_enqueued(row) for row in rows]
+
+    async def get(self, task_id: UUID) -> Task | None:
+        """Return the task as it is now, or None."""
+        row = await self._db.fetchrow(sql.load("task"), task_id)
+        return _task(row) if row else None
+
+    async def history(self, task_id: UUID) -> list[HistoryEvent]:
+        """Return what happened to the task, oldest first; empty when there is no such task."""
+        async with self._db.session() as session:
+            row = await session.fetchrow(sql.load("task"), task_id)
+            if row is None:
+                return []
+            task = _task(row)
+            rows = await session.fetch(sql.load("attempts"), task_id, task.created_at)
+        return events(task, [dict(each, error=loads(each["error"])) for each in rows])
+
+
+def enqueue_arguments(
+    tasks: Sequence[NewTask], unknown_types: str, max_payload_bytes: int
+) -> tuple[Any, ...]:
+    """Return the parameters of `enqueue.sql`. Raises InvalidTask naming every fault."""
+    payloads: list[str] = []
+    if found := faults(tasks, payloads, max_payload_bytes):
+        raise InvalidTask(*found)
+    return (
+        [task.type for task in tasks],
+        payloads,
+        column(task.queue for task in tasks),
+        column(task.name for task in tasks),
+        column(task.priority for task in tasks),
+        column(task.run_at for task in tasks),
+        column(task.delay_seconds for task in tasks),
+        column(task.max_retries for task in tasks),
+        column(task.timeout_seconds for task in tasks),
+        column(dumps(task.retry.to_json()) if task.retry else None for task in tasks),
+        column(task.idempotency_key for task in tasks),
+        column(task.idempotency_ttl_seconds for task in tasks),
+        column(task.expires_at for task in tasks),
+        column(dumps_or_none(task.headers) for task in tasks),
+        unknown_types,
+    )
+
+
+def _enqueued(row: Record) -> Enqueued:
+    return Enqueued(
+        id=row["id"],
+        status=Status(row["status"]) if row["status"] else None,
+        created=row["created"],
+        queue=row["queue"],
+        priority=row["priority"],
+        max_retries=row["max_retries"],
+        timeout_seconds=row["timeout_seconds"],
+        retry=loads(row["retry"]),
+        created_at=row["created_at"],
+        run_at=row["run_at"],
+    )
+
+
+def _task(row: Record) -> Task:
+    values = dict(row)
+    del values["queue_id"]
+    for column in ("payload", "headers", "retry", "last_error", "result"):
+        values[column] = loads(values[column])
+    values["status"] = Status(values["status"])
+    return Task(**values)

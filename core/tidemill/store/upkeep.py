@@ -1,0 +1,48 @@
+"""What keeps the queue healthy. Every act is harmless twice, and in several processes at once."""
+
+from collections import Counter
+
+from tidemill import sql
+from tidemill.db import Database
+
+
+class UpkeepStore:
+    """Maintenance of `db`."""
+
+    def __init__(self, db: Database) -> None:
+        """Work on `db`."""
+        self._db = db
+
+    async def promote(self, limit: int) -> Counter[str]:
+        """Move up to `limit` due tasks to their queues; return how many by queue."""
+        rows = await self._db.fetch(sql.load("promote"), limit)
+        return Counter({row["queue"]: row["promoted"] for row in rows})
+
+    async def recover(self, limit: int, max_crashes: int) -> Counter[tuple[str, str]]:
+        """Take back up to `limit` expired leases; return how many by (queue, what became of it)."""
+        rows = await self._db.fetch(sql.load("recover"), limit, max_crashes)
+        return Counter((row["queue"], row["outcome"]) for row in rows)
+
+    async def fold(self, limit: int) -> int:
+        """Fold up to `limit` appended statistics into buckets; 0 when another process is at it."""
+        async with self._db.transaction() as session:
+            if not await session.fetchval(sql.load("fold_lock")):
+                return 0
+            folded: int = await session.fetchval(sql.load("fold"), limit)
+            return folded
+
+    async def expire(self, limit: int) -> int:
+        """Remove what is past its keep time; return how many rows went."""
+        removed = _affected(await self._db.execute(sql.load("keys_expire"), limit))
+        for statement in ("buckets_expire", "workers_expire", "decisions_expire"):
+            removed += _affected(await self._db.execute(sql.load(statement)))
+        return removed
+
+    async def ensure_partitions(self, days_ahead: int = 7) -> int:
+        """Create the missing daily partitions; return how many."""
+        made: int = await self._db.fetchval(sql.load("partitions_ensure"), days_ahead)
+        return made
+
+
+def _affected(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])
