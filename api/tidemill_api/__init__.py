@@ -1,0 +1,1 @@
+"""The HTTP API: thin over core's store. `server.serve` runs it; `app.build` mounts it elsewhere."""

@@ -1,0 +1,50 @@
+"""What the handlers of one server share."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from tidemill.db import Database
+from tidemill.notify import Hints
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_api.enqueue import Enqueuer
+from tidemill_api.gauges import QueueFigures
+from tidemill_api.health import Health
+from tidemill_api.metrics import ApiMetrics
+from tidemill_api.reading import BodyBudget
+from tidemill_api.types import TypeRegistry
+
+
+@dataclass(slots=True)
+class Api:
+    """One server's parts."""
+
+    settings: Settings
+    store: Store
+    enqueuer: Enqueuer
+    types: TypeRegistry
+    health: Health
+    figures: QueueFigures
+    metrics: ApiMetrics
+    bodies: BodyBudget = field(default_factory=BodyBudget)
+
+    @classmethod
+    def of(cls, settings: Settings, db: Database, hints: Hints) -> "Api":
+        """Return the parts of a server on `db`; nothing is started or connected."""
+        store = Store.of(db)
+        metrics = ApiMetrics()
+        return cls(
+            settings=settings,
+            store=store,
+            enqueuer=Enqueuer(store.tasks, hints, metrics, settings),
+            types=TypeRegistry(store.types.list, reject_unknown=settings.unknown_types == "reject"),
+            health=Health(db),
+            figures=QueueFigures(store.stats, metrics.registry),
+            metrics=metrics,
+        )
+
+
+API = web.AppKey("api", Api)
+DOCUMENT = web.AppKey("document", bytes)
+"""The encoded OpenAPI document."""

@@ -1,0 +1,60 @@
+"""What a route is: its handler, and all that /openapi.json says of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+
+from tidemill_api.encoding import JSON
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One success answer: what it means and, for JSON, its model (or a list of it)."""
+
+    meaning: str
+    model: Any = None
+    media: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the path, the query or the head."""
+
+    name: str
+    place: str
+    meaning: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A method on a path. `problems` are the error statuses that it answers besides 500."""
+
+    method: str
+    path: str
+    handler: Handler
+    name: str
+    summary: str
+    tag: str
+    replies: Mapping[int, Reply]
+    problems: tuple[int, ...] = ()
+    bodies: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: tuple[Parameter, ...] = ()
+
+
+PROBLEMS: Final[Mapping[int, str]] = {
+    400: "malformed or invalid; each fault is named",
+    404: "there is no such thing",
+    408: "the body did not arrive in time",
+    409: "the idempotency key belongs to another task",
+    413: "the body or a payload is too large",
+    415: "the content type is not one of those listed",
+    429: "the queue is full; Retry-After says when to try again",
+    500: "the server failed; its log has the request id",
+    503: "overloaded, or the database is away; Retry-After says when to try again",
+}

@@ -1,0 +1,127 @@
+"""Enqueues: concurrent single ones share an insert, each acknowledged after its commit.
+
+Tasks with an idempotency key go in batches of their own, because they may wait for another
+producer's key. When a shared insert is refused, nothing of it was stored: the tasks that core
+names get their error, or else the batch is halved until the guilty one is alone, and the others
+are stored as if it had never been there.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from tidemill.batching import Batcher
+from tidemill.errors import Conflict, DatabaseRefused, DatabaseUnavailable, Fault, InvalidTask
+from tidemill.models import Enqueued, NewTask
+from tidemill.notify import Hints
+from tidemill.settings import Settings
+from tidemill.states import Status
+from tidemill.store.tasks import TaskStore
+from tidemill_api.metrics import ApiMetrics
+
+MOST_TOGETHER: Final = 1000
+MOST_WAITING: Final = 10_000
+_PLACE: Final = re.compile(r"tasks\[(\d+)\]\.?")
+
+Result = Enqueued | Exception
+
+
+class Enqueuer:
+    """The one way in for the API's tasks."""
+
+    def __init__(
+        self, store: TaskStore, hints: Hints, metrics: ApiMetrics, settings: Settings
+    ) -> None:
+        """Store with `store`, wake workers with `hints`, count in `metrics`."""
+        self._store = store
+        self._hints = hints
+        self._metrics = metrics
+        self._unknown_types = settings.unknown_types
+        self._max_payload_bytes = settings.max_payload_bytes
+        self._plain: Batcher[NewTask, Enqueued] = Batcher(
+            self._flush, most=MOST_TOGETHER, lanes=2, most_waiting=MOST_WAITING
+        )
+        self._keyed: Batcher[NewTask, Enqueued] = Batcher(
+            self._flush, most=MOST_TOGETHER, lanes=2, most_waiting=MOST_WAITING
+        )
+
+    async def one(self, task: NewTask) -> Enqueued:
+        """Store a task together with others that come at the same time.
+
+        Raises InvalidTask, IdempotencyConflict, Overloaded, DatabaseUnavailable.
+        """
+        batcher = self._plain if task.idempotency_key is None else self._keyed
+        made = await batcher.submit(task)
+        self._note((task,), (made,))
+        return made
+
+    async def many(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """Store all `tasks` or none, in one transaction. Raises as `one`; places are kept."""
+        made = await self._insert(tasks)
+        self._note(tasks, made)
+        return made
+
+    async def close(self) -> None:
+        """Finish what was accepted."""
+        await self._plain.close()
+        await self._keyed.close()
+
+    async def _flush(self, tasks: list[NewTask]) -> Sequence[Result]:
+        results: dict[int, Result] = {}
+        parts = [list(range(len(tasks)))]
+        while parts:
+            part = parts.pop()
+            try:
+                made = await self._insert([tasks[place] for place in part])
+            except (DatabaseUnavailable, DatabaseRefused) as error:
+                # Nobody's fault: for what is not stored yet only, the rest is to be acknowledged.
+                results.update(dict.fromkeys([*part, *(p for each in parts for p in each)], error))
+                break
+            except Exception as error:  # noqa: BLE001 - each goes to the one task that caused it
+                parts.extend(_innocent(error, part, results))
+            else:
+                results.update(zip(part, made, strict=True))
+        return [results[place] for place in range(len(tasks))]
+
+    async def _insert(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        made = await self._store.enqueue(
+            tasks, unknown_types=self._unknown_types, max_payload_bytes=self._max_payload_bytes
+        )
+        self._metrics.batch_size.observe(len(tasks))
+        return made
+
+    def _note(self, tasks: Sequence[NewTask], made: Sequence[Enqueued]) -> None:
+        for task, each in zip(tasks, made, strict=True):
+            status = each.status or "existing"
+            self._metrics.count_enqueue(task.type, each.queue, status)
+        for queue in {e.queue for e in made if e.created and e.status is Status.QUEUED}:
+            self._hints.hint(queue)
+
+
+def _innocent(error: Exception, part: list[int], results: dict[int, Result]) -> list[list[int]]:
+    """Give `error` to the tasks of `part` that caused it, return the parts to try again."""
+    guilty = {0} if len(part) == 1 else _places(error, len(part))
+    if not guilty:
+        middle = len(part) // 2
+        return [part[middle:], part[:middle]]
+    results.update({part[place]: _alone(error, place) for place in guilty})
+    rest = [place for index, place in enumerate(part) if index not in guilty]
+    return [rest] if rest else []
+
+
+def _places(error: Exception, count: int) -> set[int]:
+    """Return which tasks of a batch `error` names; empty when it names none."""
+    texts = [f.field for f in error.faults] if isinstance(error, InvalidTask) else [str(error)]
+    found = (_PLACE.match(text) for text in texts)
+    return {int(each[1]) for each in found if each and int(each[1]) < count}
+
+
+def _alone(error: Exception, place: int) -> Exception:
+    """Return `error` as the task at `place` would have got it outside any batch."""
+    if isinstance(error, InvalidTask):
+        marks = ((fault, _PLACE.match(fault.field)) for fault in error.faults)
+        own = [fault for fault, mark in marks if mark is None or int(mark[1]) == place]
+        return type(error)(*(Fault(_PLACE.sub("", f.field, 1), f.rule, f.value) for f in own))
+    if isinstance(error, Conflict):
+        return type(error)(_PLACE.sub("", str(error), 1))
+    return error

@@ -1,0 +1,1 @@
+"""Handlers: parse, call, answer. What they share is in `Api`."""

@@ -1,0 +1,73 @@
+"""What runs here, how it is, and its figures."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+import tidemill
+from tidemill import schema
+from tidemill_api import shapes
+from tidemill_api.context import API, DOCUMENT
+from tidemill_api.encoding import JSON, answer
+
+METRICS_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+_UNAVAILABLE: Final = 503
+
+_PATHS: Final = {
+    "enqueue": "/api/tasks",
+    "stats": "/api/stats",
+    "health": "/health",
+    "metrics": "/metrics",
+    "openapi": "/openapi.json",
+}
+
+
+async def index(_request: web.Request) -> web.Response:
+    """Return where to look next."""
+    return answer({"name": "tidemill", "version": tidemill.__version__, "paths": _PATHS})
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """Return the OpenAPI document, made when the application was."""
+    return web.Response(body=request.app[DOCUMENT], headers={"Content-Type": JSON})
+
+
+async def version(_request: web.Request) -> web.Response:
+    """Return what runs here."""
+    return answer({"version": tidemill.__version__, "schema_version": schema.LATEST})
+
+
+async def stats(request: web.Request) -> web.Response:
+    """Return the figures of the system and of each queue."""
+    return answer(shapes.stats_json(await request.app[API].store.stats.stats()))
+
+
+async def health(request: web.Request) -> web.Response:
+    """Return whether this server can do its work: 200, or 503 while the database is down."""
+    condition = await request.app[API].health.condition()
+    body = {
+        "status": "ok" if condition.reason is None else "degraded",
+        "database": "up" if condition.reachable else "down",
+    }
+    return answer(body, 200 if condition.reason is None else _UNAVAILABLE)
+
+
+async def alive(_request: web.Request) -> web.Response:
+    """Answer while the process turns, with or without a database."""
+    return answer({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Return whether requests should be sent here."""
+    reason = await request.app[API].health.unready()
+    body = {"status": "unready" if reason else "ready", "reason": reason}
+    return answer(body, _UNAVAILABLE if reason else 200)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Return all metrics as Prometheus reads them."""
+    api = request.app[API]
+    await api.figures.refresh()
+    text = await asyncio.to_thread(api.metrics.text)
+    return web.Response(body=text, headers={"Content-Type": METRICS_TEXT})

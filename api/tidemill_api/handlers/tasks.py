@@ -1,0 +1,117 @@
+"""Tasks: enqueue one or many, look at one."""
+
+import json
+import re
+from typing import Any, Final, cast
+from uuid import UUID
+
+from aiohttp import web
+
+from tidemill.errors import Fault, InvalidTask, TaskNotFound
+from tidemill.models import NewTask
+from tidemill_api import batches, checking, reading, shapes, strictjson
+from tidemill_api.context import API
+from tidemill_api.encoding import answer
+from tidemill_api.types import check_payload
+
+KEY_HEADER: Final = "Idempotency-Key"
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+async def create(request: web.Request) -> web.Response:
+    """Enqueue one task: 201, or 200 with the first task of a known idempotency key."""
+    api = request.app[API]
+    reading.content_type(request, reading.JSON_TYPES)
+    limit = api.settings.max_payload_bytes + reading.ENVELOPE_BYTES
+    with api.bodies.holding(reading.expected_size(request, limit)):
+        data = await reading.body(request, limit)
+        task = checking.task_of(_with_key(strictjson.parse(data), request))
+        _bound_payloads((task,), len(data), api.settings.max_payload_bytes)
+        check_payload(task, await api.types.checks((task,)))
+        made = await api.enqueuer.one(task)
+    location = f"/api/tasks/{made.id}"
+    if made.created:
+        return answer(shapes.new_task_json(task, made), 201, Location=location)
+    if (known := await api.store.tasks.get(made.id)) is None:
+        raise TaskNotFound(f"task {made.id} of this idempotency key was removed just now")
+    return answer(shapes.task_json(known), 200, Location=location)
+
+
+async def create_many(request: web.Request) -> web.Response:
+    """Enqueue a batch, all or nothing: 201 if any task is new, else 200."""
+    api = request.app[API]
+    kind = reading.content_type(request, reading.JSON_TYPES | reading.NDJSON_TYPES)
+    if KEY_HEADER in request.headers:
+        raise InvalidTask(Fault(KEY_HEADER, "is for single tasks; a batch's tasks carry their own"))
+    with api.bodies.holding(reading.expected_size(request, reading.MAX_BATCH_BYTES)):
+        data = await reading.body(request, reading.MAX_BATCH_BYTES)
+        most = api.settings.max_batch_tasks
+        tasks = await batches.tasks_of(_entries(data, kind, most))
+        _bound_payloads(tasks, len(data), api.settings.max_payload_bytes, batch=True)
+        await batches.check_payloads(tasks, await api.types.checks(tasks, batch=True))
+        made = await api.enqueuer.many(tasks)
+    status = 201 if any(each.created for each in made) else 200
+    return answer(shapes.batch_json(tasks, made), status)
+
+
+async def show(request: web.Request) -> web.Response:
+    """Return a task as it is now."""
+    task_id = _task_id(request)
+    task = await request.app[API].store.tasks.get(task_id)
+    if task is None:
+        raise _no_task(str(task_id))
+    return answer(shapes.task_json(task))
+
+
+async def history(request: web.Request) -> web.Response:
+    """Return what happened to a task, oldest first."""
+    task_id = _task_id(request)
+    events = await request.app[API].store.tasks.history(task_id)
+    if not events:
+        raise _no_task(str(task_id))
+    return answer([shapes.event_json(event) for event in events])
+
+
+def _entries(data: bytes, kind: str, most: int) -> list[Any]:
+    if kind in reading.NDJSON_TYPES:
+        return batches.lines(data, most)
+    return batches.listed(strictjson.parse(data), most)
+
+
+def _with_key(value: Any, request: web.Request) -> Any:
+    """Return the body with the key of its header, which must not say otherwise."""
+    key = request.headers.get(KEY_HEADER)
+    if key is None:
+        return value
+    if not isinstance(value, dict):
+        raise InvalidTask(Fault("body", "must be an object", value))
+    if rule := strictjson.unstorable(key):
+        raise InvalidTask(Fault(KEY_HEADER, rule, key))
+    fields = cast("dict[str, Any]", value)
+    if fields.get("idempotency_key", key) not in (key, None):
+        rule = "must be the same as the body's idempotency_key"
+        raise InvalidTask(Fault(KEY_HEADER, rule, key))
+    return {**fields, "idempotency_key": key}
+
+
+def _bound_payloads(
+    tasks: tuple[NewTask] | list[NewTask], size: int, most: int, *, batch: bool = False
+) -> None:
+    """Raise a 413 problem for a payload past `most` bytes of JSON; a small body holds none."""
+    if size <= most:
+        return
+    for place, task in enumerate(tasks):
+        text = json.dumps(task.payload, ensure_ascii=False, separators=(",", ":"))
+        if len(text) > most or len(text.encode()) > most:
+            raise reading.too_large(most, f"tasks[{place}].payload" if batch else "payload")
+
+
+def _task_id(request: web.Request) -> UUID:
+    text = request.match_info["id"]
+    if not _UUID.fullmatch(text):
+        raise _no_task(text[:80])
+    return UUID(text)
+
+
+def _no_task(text: str) -> TaskNotFound:
+    return TaskNotFound(f"no task has the id {text}")

@@ -1,0 +1,68 @@
+"""What this API process measures. Each server has its own registry beside core's.
+
+Labels come from bounded sets: routes are templates, methods and statuses few, and of task types
+and queues only the first `MOST_SERIES` combinations get series of their own.
+"""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from tidemill.metrics import REGISTRY
+
+MOST_SERIES: Final = 1000
+_LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+
+
+class ApiMetrics:
+    """The counters and histograms of one server."""
+
+    def __init__(self) -> None:
+        """Create all series' families."""
+        self.registry = CollectorRegistry()
+        self._enqueued = Counter(
+            "tidemill_api_enqueued_tasks",
+            "Tasks accepted over HTTP; status existing: found by an idempotency key",
+            ("type", "queue", "status"),
+            registry=self.registry,
+        )
+        self._requests = Histogram(
+            "tidemill_api_request_seconds",
+            "Time from a request's head to its answer",
+            ("route", "method", "status"),
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "tidemill_api_insert_tasks",
+            "Tasks in one insert: a batch, or single requests that came together",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self._enqueue_series: dict[tuple[str, str, str], Counter] = {}
+        self._request_series: dict[tuple[str, str, int], Histogram] = {}
+
+    def count_enqueue(self, kind: str, queue: str, status: str) -> None:
+        """Count an accepted task."""
+        key = (kind, queue, status)
+        series = self._enqueue_series.get(key)
+        if series is None:
+            named = key if len(self._enqueue_series) < MOST_SERIES else ("other", "other", status)
+            series = self._enqueued.labels(*named)
+            if named == key:
+                self._enqueue_series[key] = series
+        series.inc()
+
+    def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request and its time; `route` is a template, never a path."""
+        key = (route, method, status)
+        series = self._request_series.get(key)
+        if series is None:
+            series = self._requests.labels(route, method, str(status))
+            self._request_series[key] = series
+        series.observe(seconds)
+
+    def text(self) -> bytes:
+        """Return core's and this server's metrics in Prometheus' text format."""
+        return generate_latest(REGISTRY) + generate_latest(self.registry)

@@ -1,0 +1,99 @@
+"""The OpenAPI 3.1 document, made from the routes and the models that check requests."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+import tidemill
+from tidemill_api.endpoints import PROBLEMS, Endpoint, Parameter, Reply
+from tidemill_api.problems import PROBLEM_JSON
+from tidemill_api.responses import ProblemAnswer
+
+_REF: Final = "#/components/schemas/{model}"
+_PROBLEM: Final = {"$ref": _REF.format(model=ProblemAnswer.__name__)}
+Json = dict[str, Any]
+_Input = tuple[str, JsonSchemaMode, TypeAdapter[Any]]
+
+
+def document(endpoints: Iterable[Endpoint]) -> Json:
+    """Return the document of `endpoints`."""
+    listed = tuple(endpoints)
+    schemas, components = _schemas(listed)
+    paths: Json = {}
+    for each in listed:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tidemill",
+            "version": tidemill.__version__,
+            "description": "A task queue on Postgres. Errors are application/problem+json.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _schemas(endpoints: tuple[Endpoint, ...]) -> tuple[dict[str, Json], Json]:
+    """Return the schema of each body and answer by its key, and the shared components."""
+    inputs = [_input("serialization", ProblemAnswer)]
+    for each in endpoints:
+        inputs += [_input("validation", model) for model in each.bodies.values()]
+        inputs += [_input("serialization", reply.model) for reply in each.replies.values()]
+    made, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REF)
+    return {key: schema for (key, _), schema in made.items()}, definitions.get("$defs", {})
+
+
+def _input(mode: JsonSchemaMode, model: Any) -> _Input:
+    return _key(model), mode, TypeAdapter[Any](model)
+
+
+def _key(model: Any) -> str:
+    return str(model)
+
+
+def _operation(endpoint: Endpoint, schemas: dict[str, Json]) -> Json:
+    replies = {str(s): _reply(r, schemas) for s, r in endpoint.replies.items()}
+    problems = {str(status): _problem(status) for status in (*endpoint.problems, 500)}
+    operation: Json = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "tags": [endpoint.tag],
+        "responses": {**problems, **replies},
+    }
+    if endpoint.parameters:
+        operation["parameters"] = [_parameter(each) for each in endpoint.parameters]
+    if endpoint.bodies:
+        content = {media: {"schema": schemas[_key(m)]} for media, m in endpoint.bodies.items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _reply(reply: Reply, schemas: dict[str, Json]) -> Json:
+    made: Json = {
+        "description": reply.meaning,
+        "content": {reply.media: {"schema": schemas[_key(reply.model)]}},
+    }
+    if reply.headers:
+        made["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in reply.headers.items()
+        }
+    return made
+
+
+def _problem(status: int) -> Json:
+    return {"description": PROBLEMS[status], "content": {PROBLEM_JSON: {"schema": _PROBLEM}}}
+
+
+def _parameter(parameter: Parameter) -> Json:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.place == "path",
+        "description": parameter.meaning,
+        "schema": dict(parameter.schema),
+    }

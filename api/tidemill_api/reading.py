@@ -1,0 +1,92 @@
+"""Bodies in: content type, size and time limits, and a bound on all bodies in hand together."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from tidemill.errors import Fault, Overloaded
+from tidemill_api.problems import Problem
+
+JSON_TYPES = frozenset({"application/json"})
+NDJSON_TYPES = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+)
+BODY_SECONDS = 30.0
+MAX_BATCH_BYTES = 64 * 1024 * 1024
+ENVELOPE_BYTES = 64 * 1024
+"""Room for a task's fields around its payload."""
+
+
+class BodyBudget:
+    """Bytes of request bodies that this process holds at once; more is refused, never queued."""
+
+    def __init__(self, most: int = 4 * MAX_BATCH_BYTES) -> None:
+        """Allow `most` bytes."""
+        self._free = most
+
+    @contextmanager
+    def holding(self, size: int) -> Generator[None]:
+        """Hold `size` bytes. Raises Overloaded when they are not free."""
+        if size > self._free:
+            raise Overloaded("too many large requests at once")
+        self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+
+
+def content_type(request: web.Request, allowed: frozenset[str]) -> str:
+    """Return the body's type. Raises a 415 problem unless it is in `allowed` and UTF-8."""
+    kind = request.content_type if "Content-Type" in request.headers else "none"
+    charset = (request.charset or "utf-8").lower()
+    if kind in allowed and charset in ("utf-8", "utf8"):
+        return kind
+    shown = kind if kind not in allowed else f"{kind}; charset={charset}"
+    listed = " or ".join(sorted(allowed))
+    rule = f"must be {listed} in UTF-8"
+    fault = Fault("Content-Type", rule, shown)
+    raise Problem(415, "unsupported-media-type", f"Content-Type: {rule}", (fault,))
+
+
+def expected_size(request: web.Request, limit: int) -> int:
+    """Return the most bytes that the body can have. Raises a 413 problem past `limit`."""
+    length = request.content_length
+    if length is None:
+        return limit
+    if length > limit:
+        raise too_large(limit)
+    return length
+
+
+async def body(request: web.Request, limit: int) -> bytes:
+    """Return the whole body. Raises a 413 problem past `limit` bytes, 408 when it does not come."""
+    if request.content.is_eof():  # it came along with the head: no timer needed
+        return await _collected(request, limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collected(request, limit)
+    except TimeoutError:
+        detail = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise Problem(408, "request-timeout", detail, headers={"Connection": "close"}) from None
+
+
+def too_large(limit: int, field: str = "body") -> Problem:
+    """Return the problem of something with more than `limit` bytes."""
+    rule = f"must have at most {limit} bytes"
+    return Problem(413, "too-large", f"{field}: {rule}", (Fault(field, rule),))
+
+
+async def _collected(request: web.Request, limit: int) -> bytes:
+    chunk = await request.content.readany()
+    if request.content.at_eof() and len(chunk) <= limit:
+        return chunk
+    gathered = bytearray(chunk)
+    while len(gathered) <= limit:
+        chunk = await request.content.readany()
+        if not chunk:
+            return bytes(gathered)
+        gathered += chunk
+    raise too_large(limit)

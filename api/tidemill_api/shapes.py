@@ -1,0 +1,143 @@
+"""Core's values as JSON: pure functions from a value to what the answer shows.
+
+An error is shown twice: `last_error` (in a history event `error`) is one line of text,
+`Type: message`, and `last_error_detail` (`error_detail`) the object that the worker reported.
+Both are null where there is none. No key is ever left out.
+"""
+
+from typing import Any
+
+from tidemill.models import Counts, Enqueued, HistoryEvent, NewTask, QueueStats, Stats, Task
+from tidemill_api.encoding import utc
+
+Json = dict[str, Any]
+
+
+def task_json(task: Task) -> Json:
+    """Return a task as it is now."""
+    return {
+        "id": task.id,
+        "name": task.name,
+        "type": task.type,
+        "queue": task.queue,
+        "status": task.status,
+        "priority": task.priority,
+        "payload": task.payload,
+        "retry_count": task.retry_count,
+        "crash_count": task.crash_count,
+        "max_retries": task.max_retries,
+        "timeout_seconds": task.timeout_seconds,
+        "retry": task.retry,
+        "created_at": utc(task.created_at),
+        "run_at": utc(task.run_at),
+        "expires_at": utc(task.expires_at),
+        "started_at": utc(task.started_at),
+        "completed_at": utc(task.completed_at),
+        "cancel_requested_at": utc(task.cancel_requested_at),
+        "worker_id": task.worker_id,
+        "idempotency_key": task.idempotency_key,
+        "headers": task.headers,
+        "last_error": error_text(task.last_error),
+        "last_error_detail": task.last_error,
+        "result": task.result,
+    }
+
+
+def new_task_json(asked: NewTask, made: Enqueued) -> Json:
+    """Return a task that was just created, without reading it back: the same keys as any task."""
+    return {
+        "id": made.id,
+        "name": asked.name,
+        "type": asked.type,
+        "queue": made.queue,
+        "status": made.status,
+        "priority": made.priority,
+        "payload": asked.payload,
+        "retry_count": 0,
+        "crash_count": 0,
+        "max_retries": made.max_retries,
+        "timeout_seconds": made.timeout_seconds,
+        "retry": made.retry,
+        "created_at": utc(made.created_at),
+        "run_at": utc(made.run_at),
+        "expires_at": utc(asked.expires_at),
+        "started_at": None,
+        "completed_at": None,
+        "cancel_requested_at": None,
+        "worker_id": None,
+        "idempotency_key": asked.idempotency_key,
+        "headers": asked.headers,
+        "last_error": None,
+        "last_error_detail": None,
+        "result": None,
+    }
+
+
+def batch_json(tasks: list[NewTask], made: list[Enqueued]) -> Json:
+    """Return the answer to a batch: one short entry a task, in the order given."""
+    entries = [
+        {
+            "id": each.id,
+            "type": task.type,
+            "queue": each.queue,
+            "status": each.status,
+            "created": each.created,
+        }
+        for task, each in zip(tasks, made, strict=True)
+    ]
+    created = sum(each.created for each in made)
+    return {"created": created, "existing": len(made) - created, "tasks": entries}
+
+
+def event_json(event: HistoryEvent) -> Json:
+    """Return one entry of a task's history."""
+    return {
+        "event_type": event.event_type,
+        "status": event.status,
+        "created_at": utc(event.created_at),
+        "worker_id": event.worker_id,
+        "attempt": event.attempt,
+        "error": error_text(event.error),
+        "error_detail": event.error,
+        "run_at": utc(event.run_at),
+        "actor": event.actor,
+    }
+
+
+def stats_json(stats: Stats) -> Json:
+    """Return the figures of the system, and of each queue under `queues`."""
+    return {**_counts(stats.counts), "queues": [_queue(each) for each in stats.queues]}
+
+
+def error_text(error: Json | None) -> str | None:
+    """Return an error as one line: its type and the first line of its message."""
+    if not error:
+        return None
+    kind, message = error.get("type"), str(error.get("message") or "")
+    first = message.partition("\n")[0]
+    return ": ".join(str(part) for part in (kind, first) if part) or "unknown error"
+
+
+def _queue(each: QueueStats) -> Json:
+    return {
+        "queue": each.queue,
+        "paused": each.paused,
+        **_counts(each.counts),
+        "oldest_queued_seconds": each.oldest_queued_seconds,
+        "enqueued_per_second": each.enqueued_per_second,
+        "finished_per_second": each.finished_per_second,
+    }
+
+
+def _counts(counts: Counts) -> Json:
+    return {
+        "total_tasks": counts.total_tasks,
+        "queued_tasks": counts.queued_tasks,
+        "scheduled_tasks": counts.scheduled_tasks,
+        "running_tasks": counts.running_tasks,
+        "succeeded_tasks": counts.succeeded_tasks,
+        "failed_tasks": counts.failed_tasks,
+        "cancelled_tasks": counts.cancelled_tasks,
+        "avg_retry_count": counts.avg_retry_count,
+        "tasks_with_retries": counts.tasks_with_retries,
+    }

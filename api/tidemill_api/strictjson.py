@@ -1,0 +1,143 @@
+"""JSON as this API accepts it: one meaning for every reader, or refused.
+
+Refused besides malformed text: duplicate keys, NaN and infinities (also by overflow, `1e400`),
+invalid UTF-8, nesting past `MAX_DEPTH`, integers past Python's digit limit, and text that Postgres
+cannot store: NUL characters and lone surrogates.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from tidemill.errors import Fault
+from tidemill_api.paths import rendered
+
+MAX_DEPTH = 64
+MAX_FAULTS = 100
+"""Faults listed in one answer; the rest would only make it longer."""
+
+_Node = tuple[Any, tuple[str | int, ...]]
+
+
+class BadJson(Exception):  # noqa: N818 - named for what it is, as its siblings in core are
+    """A body that is not acceptable JSON; carries the faults found."""
+
+    def __init__(self, *faults: Fault) -> None:
+        """Keep `faults`, at least one."""
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class _RefusedError(ValueError):
+    """Raised inside the decoder's hooks."""
+
+
+def parse(data: bytes, *, where: str = "") -> Any:
+    """Return the value in `data`; `where` starts the path of each fault. Raises BadJson."""
+    text = _decoded(data, where)
+    value = _value(text, where)
+    # Each level opens a bracket: a text with few brackets needs no walk. Bad characters can only
+    # come from \u escapes, as raw ones are refused by the UTF-8 and JSON decoders already.
+    if "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+        _inspect(value, where)
+    return value
+
+
+def unstorable(text: str) -> str | None:
+    """Return the rule that `text` breaks as a Postgres string, or None."""
+    if "\0" in text:
+        return "must not contain the character U+0000"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must not contain lone surrogates"
+    return None
+
+
+def _decoded(data: bytes, where: str) -> str:
+    if not data.strip():
+        raise _bad(where, "must not be empty")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _bad(where, f"must be UTF-8 (byte {error.start} is not)") from None
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise _bad(where, f"must be JSON ({error.msg} at {place})") from None
+    except _RefusedError as error:
+        raise _bad(where, str(error)) from None
+    except RecursionError:
+        raise _too_deep(where) from None
+    except ValueError:  # CPython's limit on the digits of an integer
+        raise _bad(where, "must not contain integers of thousands of digits") from None
+
+
+def _inspect(value: Any, where: str) -> None:
+    """Walk `value` level by level: as many levels as it has is its depth."""
+    faults: list[Fault] = []
+    level: list[_Node] = [(value, ())]
+    for _ in range(MAX_DEPTH + 1):
+        faults.extend(_string_faults(level, where))
+        if len(faults) >= MAX_FAULTS:
+            break
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            break
+    else:
+        raise _too_deep(where)
+    if faults:
+        raise BadJson(*faults[:MAX_FAULTS])
+
+
+def _children(node: _Node) -> Iterator[_Node]:
+    value, path = node
+    if isinstance(value, dict):
+        for key, child in value.items():  # pyright: ignore[reportUnknownVariableType] - any JSON
+            yield child, (*path, key)
+            yield key, (*path, key)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any JSON
+            yield child, (*path, index)
+
+
+def _string_faults(level: list[_Node], where: str) -> Iterator[Fault]:
+    for value, path in level:
+        if isinstance(value, str) and (rule := unstorable(value)):
+            yield Fault(rendered(path, where) or "body", rule, value)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _RefusedError(f"must not have the key {json.dumps(twice[:100])} twice in one object")
+    return built
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _RefusedError(f"must not contain numbers beyond a double's range (got {text[:40]})")
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    raise _RefusedError(f"must not contain {name}: it is not JSON")
+
+
+def _bad(where: str, rule: str) -> BadJson:
+    return BadJson(Fault(where or "body", rule))
+
+
+def _too_deep(where: str) -> BadJson:
+    return _bad(where, f"must not be nested more than {MAX_DEPTH} levels deep")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_finite, parse_constant=_constant)
