@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -53,8 +53,12 @@ class Cluster(Protocol):
         """Build `image` from the Dockerfile and bring all that the chart needs into the cluster."""
         ...
 
-    def values(self) -> list[str]:
-        """Return `key=value` settings of the chart that only this cluster needs."""
+    def publish(self, port: int, node_port: int) -> None:
+        """Make a NodePort answer on a port of this machine's loopback address."""
+        ...
+
+    def values(self) -> Mapping[str, object]:
+        """Return settings of the chart that only this cluster needs, by dotted name."""
         ...
 
     def helm(self) -> str:

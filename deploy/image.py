@@ -11,7 +11,6 @@ from pathlib import Path
 from deploy.shell import ROOT
 
 NAME = "localhost/tidemill"
-POSTGRES = "localhost/tidemill-postgres"
 
 
 def tag(root: Path = ROOT) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy import shell
@@ -85,8 +85,11 @@ class Kind:
             look="its output above",
         )
 
-    def values(self) -> list[str]:
-        return []
+    def publish(self, port: int, node_port: int) -> None:
+        """kind-config.yaml has mapped it."""
+
+    def values(self) -> Mapping[str, object]:
+        return {}
 
     def helm(self) -> str:
         return shell.need("helm", INSTALL_HINTS["helm"])

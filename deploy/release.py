@@ -4,7 +4,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from deploy import shell
 from deploy.cluster import Cluster
@@ -16,21 +17,30 @@ RELEASE = "tidemill"
 CHART = "charts/tidemill"
 EXAMPLE = "examples/taskqueue.yaml"
 NODE_PORT = 30080
-API = "http://localhost:8080"
+API_PORT = 8080
+API = f"http://localhost:{API_PORT}"
 API_SECONDS = 60.0
 WAIT = ("--wait", "--timeout", "5m")
 
 
 def install(
-    cluster: Cluster, image: str, *, namespace: str = NAMESPACE, values: Sequence[str] = ()
+    cluster: Cluster,
+    image: str,
+    *,
+    namespace: str = NAMESPACE,
+    values: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Install or upgrade the release, and wait until its pods are ready.
 
-    `values` are `key=value` settings of the chart. Raises DeployError.
+    `values` are settings of the chart by dotted name. Raises DeployError.
     """
     repository, _, tag = image.rpartition(":")
-    given = [f"image.repository={repository}", f"image.tag={tag}", *cluster.values(), *values]
-    flags = [part for value in given for part in ("--set", value)]
+    given = {"image.repository": repository, "image.tag": tag, **cluster.values(), **values}
+    flags = [
+        part
+        for name, value in given.items()
+        for part in ("--set-json", f"{name}={json.dumps(value)}")
+    ]
     access = ["--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace]
     shell.show(
         [cluster.helm(), "upgrade", "--install", RELEASE, CHART, *access, *flags, *WAIT],
@@ -102,11 +112,12 @@ def roll_out(cluster: Cluster, image: str, say: Say) -> None:
     install(
         cluster,
         image,
-        values=["api.service.type=NodePort", f"api.service.nodePort={NODE_PORT}"],
+        values={"api.service.type": "NodePort", "api.service.nodePort": NODE_PORT},
     )
     say(f"apply {EXAMPLE}")
     apply_example(cluster)
     say(f"wait for {API}")
+    cluster.publish(API_PORT, NODE_PORT)
     wait_for_api()
     say("ready")
     print(explain(cluster))
