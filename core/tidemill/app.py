@@ -34,6 +34,8 @@ class App:
     @overload
     def task(
         self,
+        function: None = None,
+        /,
         *,
         name: str | None = None,
         queue: str | None = None,
@@ -51,8 +53,13 @@ class App:
         /,
         *,
         name: str | None = None,
+        queue: str | None = None,
         priority: int | str | None = None,
-        **defaults: Any,
+        max_retries: int | None = None,
+        timeout_seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        retry_on: tuple[type[BaseException], ...] = (),
+        discard_on: tuple[type[BaseException], ...] = (),
     ) -> Any:
         """Declare a task type: `@app.task` or `@app.task(queue=…, timeout_seconds=…)`.
 
@@ -60,10 +67,18 @@ class App:
         allows more fields; a first parameter annotated `Context` is filled in by the worker.
         `retry_on`: only these exceptions are retried. `discard_on`: these fail the task for good.
         """
+        defaults = TaskDefaults(
+            queue=queue,
+            priority=_priority(priority),
+            max_retries=max_retries,
+            timeout_seconds=timeout_seconds,
+            retry=retry,
+            retry_on=retry_on,
+            discard_on=discard_on,
+        )
 
         def declare(handler: Callable[..., Any]) -> TaskDefinition[..., Any]:
-            known = TaskDefaults(priority=_priority(priority), **defaults)
-            return self._add(TaskDefinition(handler, name, known, self._send))
+            return self._add(TaskDefinition(handler, name, defaults, self._send))
 
         return declare if function is None else declare(function)
 

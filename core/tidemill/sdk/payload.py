@@ -46,7 +46,7 @@ class PayloadCodec:
         return payload
 
 
-def _payload_of(signature: Signature) -> type[Any]:
+def _payload_of(signature: Signature) -> Any:
     """Return a type that pydantic reads as a JSON object with the fields of `signature`.
 
     A dict schema rather than a model class: any parameter name is allowed, and decoding gives the

@@ -1,0 +1,17 @@
+"""Runs tasks: claims them in batches, heartbeats, records outcomes in batches, drains.
+
+A lease's way through this package, one module each:
+
+    dispatcher   claims as many tasks as there is room for; one claim loop a process
+    ledger       knows every lease this process holds, from claim to acknowledged outcome
+    slots        runs at most `concurrency` of them at once, in order
+    executor     decode -> run (coroutines, threads) -> conclude: ends in a `Finish`
+    watch        stops handlers that run past their timeout
+    finisher     records outcomes, batched by arrival, whatever the database does meanwhile
+    heart        own thread, own connection: extends leases, hears of lost ones, serves the probes
+    drain        how all this ends without charging anybody a retry
+"""
+
+from tidemill_worker.worker import Worker
+
+__all__ = ["Worker"]

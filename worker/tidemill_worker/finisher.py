@@ -1,0 +1,190 @@
+"""Records how attempts ended: batched by arrival, and not given up while the database is away.
+
+Whatever waits when a flush returns goes into the next one. An outcome keeps its lease in the ledger
+(so it is heartbeated, and takes up room) until the database has acknowledged it. When an answer is
+lost with its connection, the same outcomes are sent again: they name their lease's token, and a
+token records once. Those that then find no lease are looked up: recorded by the first attempt, or
+lost to somebody else.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from tidemill.errors import DatabaseUnavailable
+from tidemill.models import Finish, Lease
+from tidemill.service import Service
+from tidemill.states import Outcome
+from tidemill.store.leases import LeaseStore
+from tidemill_worker import metrics
+from tidemill_worker.backoff import Backoff
+from tidemill_worker.ledger import Ledger
+from tidemill_worker.run import Run
+
+MOST = 1000
+
+log = logging.getLogger("tidemill.worker")
+
+Ending = tuple[Run, Finish]
+
+
+class Finisher(Service):
+    """`add` an end; `recorded` is called with how many were settled, after each flush.
+
+    `released` is called with the queue of each task that somebody else may run now.
+    """
+
+    name = "finisher"
+
+    def __init__(
+        self,
+        leases: LeaseStore,
+        ledger: Ledger,
+        recorded: Callable[[int], None],
+        released: Callable[[str], None],
+    ) -> None:
+        """Record through `leases`; take settled runs off the `ledger`."""
+        self._leases = leases
+        self._ledger = ledger
+        self._recorded = recorded
+        self._released = released
+        self._waiting: deque[Ending] = deque()
+        self._flushing = 0
+        self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many ends are not acknowledged yet."""
+        return len(self._waiting) + self._flushing
+
+    def add(self, run: Run, finish: Finish) -> None:
+        """Record this end soon."""
+        self._waiting.append((run, finish))
+        if not self._arrived.is_set():
+            self._arrived.set()
+            self._empty.clear()
+
+    async def start(self) -> None:
+        """Start recording."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def flushed(self, seconds: float) -> bool:
+        """Wait until everything is acknowledged, `seconds` at most; return whether it is."""
+        try:
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """End. What is not acknowledged by now runs again when its lease expires."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            while self._waiting:
+                batch = list(islice(self._waiting, MOST))
+                for _ in batch:
+                    self._waiting.popleft()
+                self._flushing = len(batch)
+                await self._flush(batch)
+                self._flushing = 0
+                self._recorded(len(batch))
+            self._arrived.clear()
+            self._empty.set()
+
+    async def _flush(self, batch: list[Ending]) -> None:
+        """Record `batch`, however long it takes, and settle it."""
+        backoff = Backoff()
+        unknown = False
+        while True:
+            try:
+                recorded = await self._leases.finish([finish for _, finish in batch])
+                if unknown:
+                    recorded |= await self._recorded_before(batch, recorded)
+            except DatabaseUnavailable as error:
+                unknown = True
+                metrics.DATABASE_ERRORS.labels("finish").inc()
+                backoff.log(log, "outcomes wait for the database", error)
+                await backoff.pause()
+            except Exception:
+                metrics.DATABASE_ERRORS.labels("finish").inc()
+                log.exception("recording %d outcomes failed", len(batch))
+                await self._narrow(batch)
+                return
+            else:
+                self._settle(batch, recorded)
+                return
+
+    async def _recorded_before(self, batch: Sequence[Ending], recorded: set[Lease]) -> set[Lease]:
+        """Return the leases that an earlier flush recorded, whose answer never came."""
+        missing = [run.task.lease for run, _ in batch if run.task.lease not in recorded]
+        created = [run.task.created_at for run, _ in batch if run.task.created_at is not None]
+        if not (missing and created):
+            return set()
+        return await self._leases.recorded(missing, since=min(created))
+
+    async def _narrow(self, batch: list[Ending]) -> None:
+        """One outcome that the database refuses must not hold up the others: halve the batch."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._flush(batch[:middle])
+            await self._flush(batch[middle:])
+            return
+        run, finish = batch[0]
+        if finish.outcome is Outcome.FAILED and finish.result is None:
+            log.error(
+                "the database refuses this outcome: its lease will expire", extra=run.described()
+            )
+            self._ledger.drop([run])
+            return
+        error = {
+            "type": "Unstorable",
+            "message": "the database refuses this outcome",
+            "traceback": "",
+        }
+        refused = replace(
+            finish, outcome=Outcome.FAILED, error=error, result=None, delay_seconds=None
+        )
+        await self._flush([(run, refused)])
+
+    def _settle(self, batch: Sequence[Ending], recorded: set[Lease]) -> None:
+        self._ledger.drop(run for run, _ in batch)
+        metrics.RECORDED.observe(len(recorded))
+        counts: Counter[tuple[str, Outcome]] = Counter()
+        for run, finish in batch:
+            if run.task.lease in recorded:
+                counts[run.task.type, finish.outcome] += 1
+                if finish.outcome is Outcome.RELEASED:
+                    self._released(run.task.queue)
+                _log_end(run, finish)
+            else:
+                metrics.LEASES_LOST.inc()
+                log.warning("the lease was lost: nothing recorded", extra=run.described())
+        for (kind, outcome), count in counts.items():
+            metrics.ATTEMPTS.labels(kind, outcome.value).inc(count)
+
+
+def _log_end(run: Run, finish: Finish) -> None:
+    level = _LEVELS.get(finish.outcome, logging.INFO)
+    if not log.isEnabledFor(level):
+        return
+    fields = run.described() | {"seconds": round(finish.run_seconds, 3)}
+    if finish.error is not None:
+        fields["error"] = f"{finish.error['type']}: {finish.error['message']}"
+    if finish.delay_seconds is not None:
+        fields["again_in"] = round(finish.delay_seconds, 1)
+    log.log(level, "task %s", finish.outcome.value, extra=fields)
+
+
+_LEVELS = {Outcome.SUCCEEDED: logging.DEBUG, Outcome.FAILED: logging.WARNING}

@@ -1,0 +1,225 @@
+"""Keeps leases alive from a thread, an event loop and a connection of its own.
+
+A handler that blocks the worker's loop stops everything but this thread, so it loses no lease; past
+its timeout its lease is no longer extended, and the task runs again elsewhere. While heartbeats
+fail, `beating` is False and the dispatcher claims nothing.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tidemill.db import Database
+from tidemill.errors import TidemillError
+from tidemill.models import Extension, Lease, WorkerIdentity
+from tidemill.service import Service
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_worker import metrics
+from tidemill_worker.backoff import Backoff
+from tidemill_worker.ledger import Ledger
+from tidemill_worker.probes import Health, Probes
+from tidemill_worker.run import Run
+
+BATCH = 1000
+MARGIN_SHARE = 0.1
+"""A worker believes in its leases for this share less than they last."""
+TIMEOUT_GRACE_SECONDS = 5.0
+"""How long past its timeout a lease is still extended: time to stop the handler and record it."""
+
+log = logging.getLogger("tidemill.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What the heart tells the worker; all are called on the worker's loop."""
+
+    lost: Callable[[Run], None]
+    cancelled: Callable[[Run], None]
+    unknown: Callable[[], None]
+    """The database does not know this worker any more."""
+    marked: Callable[[bool], None]
+    """Whether the operator has marked this worker to claim nothing (draining)."""
+
+
+def lease_until(sent_at: float, lease_seconds: float) -> float:
+    """Return until when to believe in a lease that a statement sent at `sent_at` gave."""
+    return sent_at + lease_seconds * (1 - MARGIN_SHARE)
+
+
+class Heart(Service):
+    """Beats every `heartbeat_seconds`, more often when a lease is short."""
+
+    name = "heart"
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        worker: Callable[[], WorkerIdentity],
+        hearing: Hearing,
+        health: Health,
+    ) -> None:
+        """Beat for the leases of `ledger` and for `worker()`."""
+        self._settings = settings
+        self._ledger = ledger
+        self._worker = worker
+        self._hearing = hearing
+        self._health = health
+        self._thread: threading.Thread | None = None
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._beaten_at = time.monotonic()
+        self._failing = False
+
+    @property
+    def beating(self) -> bool:
+        """Whether the last heartbeat worked and was lately enough to claim more leases."""
+        late = time.monotonic() - self._beaten_at > self._settings.lease_seconds / 2
+        return not (self._failing or late)
+
+    async def start(self) -> None:
+        """Start the thread; return when its probes answer. Raises ConfigurationError."""
+        if self._thread is not None:
+            return
+        self._beaten_at = time.monotonic()
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._thread = threading.Thread(
+            target=self._serve,
+            args=(asyncio.get_running_loop(), ready),
+            name="tidemill-heart",
+            daemon=True,
+        )
+        self._thread.start()
+        await ready
+
+    async def stop(self) -> None:
+        """Stop beating and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        if self._loop is not None and self._stop is not None and thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.to_thread(thread.join, 10.0)
+
+    def _serve(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
+        try:
+            asyncio.run(self._live(home, ready))
+        except Exception:
+            log.exception("the heart stopped: leases are no longer extended")
+            self._failing = True
+
+    async def _live(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        probes = Probes(self._settings, self._health)
+        try:
+            await probes.start()
+        except TidemillError as error:
+            home.call_soon_threadsafe(ready.set_exception, error)
+            return
+        home.call_soon_threadsafe(ready.set_result, None)
+        database = Database.of(self._settings, application="tidemill-heart", pool_size=1)
+        try:
+            await self._beat_until_stopped(Store.of(database), home, self._stop)
+        finally:
+            await probes.stop()
+            await database.close()
+
+    async def _beat_until_stopped(
+        self, store: Store, home: asyncio.AbstractEventLoop, stop: asyncio.Event
+    ) -> None:
+        backoff = Backoff(longest_seconds=1.0)
+        # A worker whose loop is gone can finish nothing: its leases must expire.
+        while not (stop.is_set() or home.is_closed()):
+            self._health.turned(home)
+            if not await self._beaten(store, home, backoff):
+                await backoff.pause()
+                continue
+            try:
+                await asyncio.wait_for(stop.wait(), self._pause())
+            except TimeoutError:
+                continue
+
+    async def _beaten(
+        self, store: Store, home: asyncio.AbstractEventLoop, backoff: Backoff
+    ) -> bool:
+        """Beat once; return whether it worked."""
+        try:
+            async with asyncio.timeout(max(1.0, self._interval())):
+                await self._beat(store, home)
+        except Exception as error:
+            if not isinstance(error, TidemillError | TimeoutError):
+                log.exception("a heartbeat failed")
+            self._failing = True
+            metrics.DATABASE_ERRORS.labels("heartbeat").inc()
+            backoff.log(log, "heartbeats fail, nothing is claimed meanwhile", error)
+            return False
+        self._failing = False
+        backoff.reset()
+        return True
+
+    def _interval(self) -> float:
+        lease = min(self._settings.lease_seconds, self._ledger.shortest_lease)
+        return min(self._settings.heartbeat_seconds, lease / 3)
+
+    def _pause(self) -> float:
+        """A short lease may be claimed at any time: look every second at least."""
+        return min(1.0, self._interval())
+
+    async def _beat(self, store: Store, home: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        for lease_seconds, runs in self._due(now).items():
+            for start in range(0, len(runs), BATCH):
+                await self._extend(store, home, runs[start : start + BATCH], lease_seconds)
+        if now - self._beaten_at >= self._interval() or self._failing:
+            state = await store.workers.heartbeat(self._worker())
+            self._beaten_at = now
+            home.call_soon_threadsafe(self._hearing.marked, state.draining)
+            if not state.known:
+                home.call_soon_threadsafe(self._hearing.unknown)
+
+    def _due(self, now: float) -> dict[float, list[Run]]:
+        """Return the runs to extend now, by their lease's length."""
+        due: dict[float, list[Run]] = defaultdict(list)
+        if self._health.sick():
+            return due  # what waits behind a handler that blocks the loop had better run elsewhere
+        for run in self._ledger.runs():
+            lease = run.task.lease_seconds
+            beat = min(self._settings.heartbeat_seconds, lease / 3)
+            claimed_lately = run.lease_until - now > lease * (1 - MARGIN_SHARE) - beat
+            hung = not run.concluded and now > run.timeout_at + TIMEOUT_GRACE_SECONDS
+            if not claimed_lately and not hung:
+                due[lease].append(run)
+        return due
+
+    async def _extend(
+        self,
+        store: Store,
+        home: asyncio.AbstractEventLoop,
+        runs: list[Run],
+        lease_seconds: float,
+    ) -> None:
+        by_lease = {run.task.lease: run for run in runs}
+        sent_at = time.monotonic()
+        answers = await store.leases.extend(sorted_leases(by_lease), lease_seconds)
+        for answer in answers:
+            self._note(answer, by_lease[answer.lease], lease_until(sent_at, lease_seconds), home)
+
+    def _note(
+        self, answer: Extension, run: Run, until: float, home: asyncio.AbstractEventLoop
+    ) -> None:
+        if not answer.held:
+            home.call_soon_threadsafe(self._hearing.lost, run)
+            return
+        run.lease_until = until
+        if answer.cancel_requested:
+            home.call_soon_threadsafe(self._hearing.cancelled, run)
+
+
+def sorted_leases(leases: Iterable[Lease]) -> list[Lease]:
+    """Return `leases` in the order in which rows are locked everywhere."""
+    return sorted(leases, key=lambda lease: lease.task_id)

@@ -1,0 +1,195 @@
+"""Runs at most `concurrency` tasks at once, in the order they were claimed."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from tidemill.models import Finish
+from tidemill.sdk.context import StopReason
+from tidemill_worker.conclude import Ended, conclude, release
+from tidemill_worker.executor import Definition, Executor
+from tidemill_worker.run import Run
+from tidemill_worker.watch import Watch
+
+TURN_SECONDS = 0.01
+"""A slot whose handlers never wait lets the rest of the loop run this often."""
+
+log = logging.getLogger("tidemill.worker")
+
+Record = Callable[[Run, Finish], None]
+Lose = Callable[[Run], None]
+
+
+class Slots:
+    """A slot is an asyncio task that runs waiting tasks one after the other, while there are any.
+
+    `record` is called, once for each run, with its end; `lose` with a run whose lease is lost.
+    """
+
+    def __init__(
+        self,
+        definitions: Mapping[str, Definition],
+        *,
+        concurrency: int,
+        record: Record,
+        lose: Lose,
+    ) -> None:
+        """Start no slot yet."""
+        self._concurrency = concurrency
+        self._record, self._lose = record, lose
+        self._waiting: deque[Run] = deque()
+        self._slots: set[asyncio.Task[None]] = set()
+        self._watch = Watch(self._abandon)
+        self._executor = Executor(definitions, self._watch)
+        self._refusing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def in_use(self) -> int:
+        """How many slots run a task (or are about to)."""
+        return len(self._slots)
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def stuck(self) -> int:
+        """How many slots are held by handlers whose attempt is over: they would not stop."""
+        return sum(run.concluded for run in self._watch.runs)
+
+    @property
+    def usable(self) -> int:
+        """How many slots there are without the stuck ones."""
+        return self._concurrency - self.stuck
+
+    def waited_seconds(self, now: float) -> float:
+        """Return how long the first waiting task has waited."""
+        return now - self._waiting[0].claimed_at if self._waiting else 0.0
+
+    def offer(self, runs: Iterable[Run]) -> None:
+        """Run these when slots are free."""
+        self._waiting.extend(runs)
+        if self._refusing:
+            self.give_back()
+        for _ in range(min(len(self._waiting), self._concurrency - len(self._slots))):
+            slot = asyncio.create_task(self._slot(), name="tidemill-slot")
+            self._slots.add(slot)
+            slot.add_done_callback(self._ended)
+            self._idle.clear()
+
+    def give_back(self, keep: int = 0) -> int:
+        """Release the tasks that wait for a slot, but for the first `keep`; return how many."""
+        count = 0
+        while len(self._waiting) > keep:
+            run = self._waiting.pop()
+            self._conclude(run, release(run.task))
+            count += 1
+        return count
+
+    def refuse(self) -> int:
+        """Start nothing more: release what waits, and all that is offered from now on."""
+        self._refusing = True
+        return self.give_back()
+
+    def lost(self, run: Run) -> None:
+        """Learn that the lease of `run` is lost: it must not start, or must stop."""
+        if not run.concluded:
+            self._skip(run)
+            run.stop(StopReason.LEASE_LOST)
+            self._conclude(run, None)
+
+    def cancelled(self, run: Run) -> None:
+        """Learn that somebody cancelled the task: it must not start, or must stop."""
+        if run.concluded:
+            return
+        run.stop(StopReason.CANCELLED)
+        if self._skip(run):
+            never_ran = Ended(error=asyncio.CancelledError())
+            self._conclude(
+                run, conclude(run.task, never_ran, reason=StopReason.CANCELLED, seconds=0.0)
+            )
+
+    def stop_running(self, reason: StopReason) -> None:
+        """Tell every running handler to stop."""
+        for run in self._watch.runs:
+            run.stop(reason)
+
+    async def idle(self) -> None:
+        """Wait until no slot is in use."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Cut off the handlers that still run: their attempts have been recorded."""
+        self._watch.close()
+        for slot in self._slots:
+            slot.cancel()
+        await asyncio.gather(*self._slots, return_exceptions=True)
+        self._executor.close()
+
+    async def _slot(self) -> None:
+        turn_ends = time.monotonic() + TURN_SECONDS
+        while self._waiting:
+            run = self._waiting.popleft()
+            if not await self._run(run):
+                return
+            if time.monotonic() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + TURN_SECONDS
+
+    async def _run(self, run: Run) -> bool:
+        """Run one task. False: this slot was cancelled from outside and must end."""
+        if time.monotonic() > run.lease_until:
+            # Stopped, starved or cut off for too long: by now somebody else may have the task.
+            self._conclude(run, release(run.task))
+            return True
+        self._conclude(run, await self._executor.execute(run))
+        return _take_cancellation(run)
+
+    def _skip(self, run: Run) -> bool:
+        """Take a run that has not started off the waiting ones; return whether it was there."""
+        if run not in self._waiting:
+            return False
+        self._waiting.remove(run)
+        return True
+
+    def _conclude(self, run: Run, finish: Finish | None) -> None:
+        if run.concluded:
+            return
+        run.concluded = True
+        if finish is None:
+            self._lose(run)
+        else:
+            self._record(run, finish)
+
+    def _abandon(self, run: Run) -> None:
+        """Record the end of a run whose handler does not stop."""
+        log.warning("the handler does not stop: its slot stays taken", extra=run.described())
+        still_running = Ended(error=asyncio.CancelledError())
+        seconds = run.seconds()
+        self._conclude(
+            run, conclude(run.task, still_running, reason=run.stop_reason, seconds=seconds)
+        )
+
+    def _ended(self, slot: asyncio.Task[None]) -> None:
+        self._slots.discard(slot)
+        if not slot.cancelled() and (error := slot.exception()) is not None:
+            log.error("a slot failed", exc_info=error)
+        if self._waiting:
+            self.offer(())
+        elif not self._slots:
+            self._idle.set()
+
+
+def _take_cancellation(run: Run) -> bool:
+    """Clear the cancellation that stopped the handler. False: not ours, so the slot must end."""
+    slot = asyncio.current_task()
+    if slot is None or not slot.cancelling():
+        return True
+    while slot.cancelling():
+        slot.uncancel()
+    return run.stop_reason is not None

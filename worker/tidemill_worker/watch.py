@@ -1,0 +1,75 @@
+"""Stops handlers that run past their timeout, and records their end if they will not stop."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tidemill.sdk.context import StopReason
+from tidemill_worker.run import Run
+
+TICK_SECONDS = 0.05
+STOP_GRACE_SECONDS = 1.0
+"""How long a cancelled coroutine may take to end before its attempt is recorded without it."""
+
+
+class Watch:
+    """Looks at the runs that wait for something, 20 times a second while there are any.
+
+    One look at all of them instead of a timer for each: most handlers never wait.
+    `abandon` is called with a run whose attempt must be recorded although its handler still runs.
+    """
+
+    def __init__(self, abandon: Callable[[Run], None]) -> None:
+        """Watch nothing yet."""
+        self._abandon = abandon
+        self._runs: dict[Run, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Return how many runs are watched."""
+        return len(self._runs)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs whose handler waits, or runs in a thread."""
+        return list(self._runs)
+
+    @contextmanager
+    def coroutine(self, run: Run) -> Iterator[None]:
+        """Watch a run whose coroutine the current asyncio task steps."""
+        run.runner = asyncio.current_task()
+        yield from self._watched(run, STOP_GRACE_SECONDS)
+        run.runner = None
+
+    @contextmanager
+    def thread(self, run: Run) -> Iterator[None]:
+        """Watch a run whose function has a thread: it cannot be stopped, so there is no grace."""
+        yield from self._watched(run, 0.0)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._runs.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _watched(self, run: Run, grace: float) -> Iterator[None]:
+        self._runs[run] = grace
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
+        try:
+            yield
+        finally:
+            self._runs.pop(run, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for run, grace in list(self._runs.items()):
+            if now >= run.timeout_at:
+                run.stop(StopReason.TIMEOUT)
+            if not run.concluded and now >= run.stopped_at + grace:
+                self._abandon(run)
+        if self._runs:
+            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)

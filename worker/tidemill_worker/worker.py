@@ -1,0 +1,188 @@
+"""A worker, put together: what `tidemill worker` runs, and what a process of your own may embed."""
+
+import asyncio
+import logging
+import os
+import time
+from types import TracebackType
+from typing import Self
+
+from tidemill.app import App
+from tidemill.db import Database, wait_for_database
+from tidemill.maintenance import duties
+from tidemill.models import Finish, WorkerIdentity
+from tidemill.notify import Hints, Listener
+from tidemill.schema import wait_for_schema
+from tidemill.service import Group
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_worker import metrics
+from tidemill_worker.dispatcher import Dispatcher, Parts
+from tidemill_worker.drain import Drained, drain, leave
+from tidemill_worker.finisher import Finisher
+from tidemill_worker.heart import Hearing, Heart
+from tidemill_worker.identity import describe
+from tidemill_worker.ledger import Ledger
+from tidemill_worker.prefetch import Prefetch
+from tidemill_worker.probes import Health
+from tidemill_worker.queues import parse_queues
+from tidemill_worker.registration import Registration
+from tidemill_worker.run import Run
+from tidemill_worker.slots import Slots
+
+log = logging.getLogger("tidemill.worker")
+
+
+class Worker:
+    """Runs the tasks of `app` on the current event loop: `async with Worker(app): …`.
+
+    Leaving the block drains. It takes no signals and leaves logging alone.
+    """
+
+    def __init__(self, app: App, *, settings: Settings | None = None) -> None:
+        """Take `settings`, or the environment's. Raises ConfigurationError; starts nothing."""
+        self._settings = settings = settings or Settings.load(os.environ)
+        self._app = app
+        self._db = Database.of(settings, application="tidemill-worker")
+        store = self._store = Store.of(self._db)
+        queues = parse_queues(settings.queues)
+        self._ledger = Ledger()
+        self._registration = Registration(
+            store, describe(settings, queues), queues=queues, lease_seconds=settings.lease_seconds
+        )
+        self._prefetch = Prefetch(settings.prefetch)
+        self._hints = Hints(self._db)
+        self._finisher = Finisher(store.leases, self._ledger, self._recorded, self._hints.hint)
+        self._slots = Slots(
+            app.tasks, concurrency=settings.concurrency, record=self._record, lose=self._lose
+        )
+        self._dispatcher = Dispatcher(
+            Parts(self._registration, self._ledger, self._slots, self._finisher, self._prefetch),
+            poll_seconds=settings.poll_seconds,
+            allowed=self._may_claim,
+        )
+        self._heart = self._make_heart()
+        self._background = Group([], name="worker")
+        self._hurry = asyncio.Event()
+        self._started = self._draining = self._marked = False
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drain and stop."""
+        await self.stop()
+
+    @property
+    def identity(self) -> WorkerIdentity:
+        """The worker's row in the database; after the start only."""
+        return self._registration.worker
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has started and is neither draining nor marked to."""
+        return self._started and not self._draining and not self._marked
+
+    async def start(self) -> None:
+        """Wait for the database and its schema, register, and start claiming.
+
+        Raises DatabaseUnavailable or SchemaMismatch after `database_wait_seconds`,
+        DatabaseRefused and ConfigurationError at once; then nothing is left running.
+        """
+        try:
+            await self._enter()
+            await self._heart.start()
+            await self._finisher.start()
+            listener = Listener(self._settings, application="tidemill-worker-listener")
+            listener.subscribe(self._dispatcher.hint)
+            self._background = Group(
+                [self._hints, listener, *duties(self._store, self._settings, self._hints.hint)]
+            )
+            await self._background.start()
+        except BaseException:
+            await self._shut_down()
+            raise
+        metrics.SLOTS.set(self._settings.concurrency)
+        metrics.SLOTS_IN_USE.set_function(lambda: self._slots.in_use)
+        metrics.LEASES_HELD.set_function(lambda: len(self._ledger))
+        self._started = True
+        await self._dispatcher.start()
+
+    async def stop(self) -> Drained:
+        """Drain, record what there is to record, sign off; return how it went."""
+        if not self._started or self._draining:
+            return Drained(0, 0, 0)
+        self._draining = True
+        drained = await drain(
+            self._dispatcher,
+            self._slots,
+            self._finisher,
+            seconds=self._settings.drain_seconds,
+            hurry=self._hurry,
+        )
+        await leave(self._registration, self._ledger)
+        await self._shut_down()
+        return drained
+
+    def hurry(self) -> None:
+        """Cut a drain short: what still runs is given back now."""
+        self._hurry.set()
+
+    async def _enter(self) -> None:
+        seconds = self._settings.database_wait_seconds
+        await wait_for_database(self._db, seconds)
+        await wait_for_schema(self._db, seconds)
+        await self._store.types.register(self._app.types(), app=self._settings.app or "embedded")
+        await self._registration.enter()
+
+    async def _shut_down(self) -> None:
+        await self._dispatcher.stop()
+        await self._background.stop()
+        await self._slots.close()
+        await self._finisher.stop()
+        await self._heart.stop()
+        await self._db.close()
+
+    def _make_heart(self) -> Heart:
+        hearing = Hearing(
+            lost=self._slots.lost,
+            cancelled=self._slots.cancelled,
+            unknown=self._dispatcher.unknown,
+            marked=self._mark,
+        )
+        health = Health(self._ledger, lambda: self.ready)
+        return Heart(
+            self._settings, self._ledger, lambda: self._registration.worker, hearing, health
+        )
+
+    def _may_claim(self) -> bool:
+        return self._heart.beating and not self._marked
+
+    def _mark(self, marked: bool) -> None:
+        if marked != self._marked:
+            log.info(
+                "marked for removal: claiming nothing" if marked else "the mark was taken back"
+            )
+        self._marked = marked
+
+    def _record(self, run: Run, finish: Finish) -> None:
+        if finish.run_seconds:
+            metrics.RUN_SECONDS.labels(run.task.type).observe(finish.run_seconds)
+        self._finisher.add(run, finish)
+
+    def _recorded(self, count: int) -> None:
+        self._prefetch.finished(count, time.monotonic())
+        self._dispatcher.room_changed()
+
+    def _lose(self, run: Run) -> None:
+        metrics.LEASES_LOST.inc()
+        log.warning("the lease was lost: the handler is stopped", extra=run.described())
+        self._ledger.drop([run])
+        self._dispatcher.room_changed()
