@@ -6,7 +6,7 @@ transaction, so the statement cache is off; nothing here relies on session state
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -32,7 +32,6 @@ _AWAY: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
-    asyncpg.InterfaceError,
     ConnectionError,
     OSError,
     TimeoutError,
@@ -42,14 +41,14 @@ _REFUSED: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
-# A cached plan outlives the moment that it was made for: made while a table was empty, it would read
-# the whole table for each row once it is full. A pooler takes no such settings; but through one
-# nothing is cached, and every plan is made for the tables as they are. JIT never pays at our sizes.
+# A cached plan outlives the moment that it was made for: made while a table was empty, it would
+# read the whole table for each row once it is full. A pooler takes no such settings; but through
+# one nothing is cached, and every plan is made for the tables as they are. JIT never pays here.
 _PINNED_PLANS: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
 
-_TIDEMILL_CODES: Final = {
-    "TM400": errors.InvalidTask,
-    "TM404": errors.UnknownType,
+_TIDEMILL_CODES: Final[dict[str, Callable[[str], errors.TidemillError]]] = {
+    "TM400": lambda message: errors.InvalidTask(_fault(message)),
+    "TM404": lambda message: errors.UnknownType(_fault(message)),
     "TM409": errors.IdempotencyConflict,
 }
 
@@ -133,7 +132,7 @@ class Database:
             return await session.execute(sql, *args)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self) -> AsyncGenerator[Session]:
         """Lend one connection of the pool."""
         pool = await self._opened()
         with translated():
@@ -141,11 +140,10 @@ class Database:
                 yield Session(connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self) -> AsyncGenerator[Session]:
         """Lend one connection inside a READ COMMITTED transaction."""
-        async with self.session() as session:
-            async with session.connection.transaction():
-                yield session
+        async with self.session() as session, session.connection.transaction():
+            yield session
 
     async def close(self, seconds: float = 5.0) -> None:
         """Close the pool; connections still in use after `seconds` are cut."""
@@ -231,7 +229,7 @@ async def wait_for_database(database: Database, seconds: float) -> None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turn asyncpg's errors into ours: DatabaseUnavailable, DatabaseRefused, InvalidTask and so on.
 
     Other errors (a bug in a statement, say) pass as they are.
@@ -240,6 +238,11 @@ def translated() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise _translation(error) or error from error
+    except asyncpg.InterfaceError as error:
+        # Also what asyncpg raises for our own mistakes, such as a parameter too few.
+        if "clos" not in str(error):
+            raise
+        raise errors.DatabaseUnavailable(_described(error)) from error
     except _AWAY as error:
         raise errors.DatabaseUnavailable(_described(error)) from error
 
@@ -248,16 +251,17 @@ def _translation(error: asyncpg.PostgresError) -> errors.TidemillError | None:
     code = getattr(error, "sqlstate", "") or ""
     message = str(error)
     if code in _TIDEMILL_CODES:
-        kind = _TIDEMILL_CODES[code]
-        if issubclass(kind, errors.InvalidTask):
-            name, _, rule = message.partition(": ")
-            return kind(errors.Fault(name, rule))
-        return kind(message)
+        return _TIDEMILL_CODES[code](message)
     if isinstance(error, _REFUSED):
         return errors.DatabaseRefused(f"the database refused: {message}")
     if isinstance(error, _AWAY):
         return errors.DatabaseUnavailable(_described(error))
     return None
+
+
+def _fault(message: str) -> errors.Fault:
+    field, _, rule = message.partition(": ")  # the form of every message that 0001 raises
+    return errors.Fault(field, rule)
 
 
 def _described(error: BaseException) -> str:

@@ -11,8 +11,8 @@
     │   └── IdempotencyConflict
     ├── QueueFull               `max_depth` reached; try again after `retry_after` seconds
     ├── Overloaded              this process has as much waiting as it takes; try again
-    ├── DatabaseUnavailable     the database cannot be reached or is shutting down; try again later
-    ├── DatabaseRefused         the database answered, and refused us (role, password, missing database)
+    ├── DatabaseUnavailable     the database cannot be reached or ended the session; try again
+    ├── DatabaseRefused         the database refused us: wrong role, password or database
     └── SchemaMismatch          this code and the database's schema do not fit
 
 Errors of other libraries (asyncpg, kubernetes) are translated once, at the edge (`tidemill.db`).
@@ -86,7 +86,7 @@ class QueueFull(TidemillError):
 
 
 class Overloaded(TidemillError):
-    """This process has as much work waiting as it takes on; try again after `retry_after` seconds."""
+    """As much work waits in this process as it takes on; try again after `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         """Keep `retry_after` in seconds."""

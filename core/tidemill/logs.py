@@ -1,7 +1,7 @@
 """Logging for a process of ours: readable lines on a terminal, one JSON object a line elsewhere.
 
-Called by command-line entry points only; library code just logs. Fields given by `extra={"task": …}`
-are appended to readable lines and become members of JSON ones.
+Called by command-line entry points only; library code just logs. Fields of `extra={"task": …}` are
+appended to readable lines and become members of JSON ones.
 """
 
 import json
@@ -18,10 +18,10 @@ _LEVEL_COLOURS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[
 
 def configure(settings: Settings, *, component: str, stream: TextIO | None = None) -> None:
     """Send this process's log to `stream` (default: standard error) as `settings` say."""
-    stream = stream or sys.stderr
-    terminal = stream.isatty()
+    target: TextIO = stream or sys.stderr
+    terminal = target.isatty()
     as_text = settings.log_format == "text" or (settings.log_format == "auto" and terminal)
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter(colour=terminal) if as_text else JsonFormatter(component))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -45,7 +45,8 @@ class TextFormatter(logging.Formatter):
         if self._colour and record.levelname in _LEVEL_COLOURS:
             level = f"{_LEVEL_COLOURS[record.levelname]}{level}\033[0m"
         fields = "".join(f"  {key}={value}" for key, value in _extras(record).items())
-        line = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d} {level} {record.getMessage()}{fields}"
+        clock = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
+        line = f"{clock} {level} {record.getMessage()}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -102,7 +102,7 @@ class HistoryEvent:
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """A registered worker process. `epoch` fences claims still in flight (DESIGN: unknown results)."""
+    """A registered worker process. `epoch` fences claims still in flight after a lost answer."""
 
     id: int
     epoch: int

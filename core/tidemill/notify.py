@@ -111,7 +111,9 @@ class Listener(Loop):
 
     async def _answers(self) -> bool:
         try:
-            await asyncio.wait_for(self._connection_or_fail().fetchval("SELECT 1"), CHECK_SECONDS / 2)
+            await asyncio.wait_for(
+                self._connection_or_fail().fetchval("SELECT 1"), CHECK_SECONDS / 2
+            )
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it gets replaced
             log.info("the listening connection is dead, reconnecting: %s", error)
             return False

@@ -8,10 +8,8 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-import asyncpg
-
 from tidemill import sql
-from tidemill.db import Database, Session, translated
+from tidemill.db import Database, Record, Session, translated
 from tidemill.errors import ConfigurationError, DatabaseUnavailable, SchemaMismatch
 
 LATEST = sql.migrations()[-1][0]
@@ -51,7 +49,9 @@ class SchemaStatus:
                 f"schema {self.current} needs code for at least {self.oldest_code}; "
                 f"this code is for {self.latest}: upgrade it"
             )
-        return f"schema {self.current} is older than this code's {self.latest}: run `tidemill migrate`"
+        return (
+            f"schema {self.current} is older than this code's {self.latest}: run `tidemill migrate`"
+        )
 
 
 async def status(database: Database) -> SchemaStatus:
@@ -111,7 +111,7 @@ async def _status_or_none(database: Database, *, final: bool) -> SchemaStatus | 
 
 
 async def _status(session: Session) -> SchemaStatus:
-    rows: list[asyncpg.Record] = []
+    rows: list[Record] = []
     if await session.fetchval("SELECT to_regclass('tidemill.migrations') IS NOT NULL"):
         rows = await session.fetch("SELECT number, oldest_code FROM tidemill.migrations")
     done = {row["number"] for row in rows}
@@ -129,7 +129,9 @@ async def _apply(database: Database, number: int, name: str, text: str) -> bool:
         raise ValueError(f"{name}.sql: the first line must say the oldest code that may run on it")
     async with database.transaction() as session:
         # Others wait here for our commit, and then find the migration applied.
-        await session.execute(f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})")
+        await session.execute(
+            f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})"
+        )
         if (await _status(session)).current >= number:
             return False
         with translated():

@@ -1,9 +1,8 @@
 """The start/stop contract that every background part follows.
 
-`start()` returns when the part is running, or raises and leaves nothing running. `stop()` asks it to
-end and returns when it has; it may be called twice, before `start`, and never raises. A part stops by
-itself only by failing, which its owner sees through `failed`. `Group` starts parts in order and stops
-them in reverse.
+`start()` returns when the part is running, or raises and leaves nothing running. `stop()` asks it
+to end and returns when it has; it may be called twice, or before `start`, and never raises. `Group`
+starts parts in order and stops them in reverse.
 """
 
 import asyncio
@@ -109,7 +108,12 @@ class Loop(Service):
         except TidemillError as error:
             self._count_failure()
             # the first of a row is worth a line; the rest say the same
-            log.log(logging.WARNING if self._failures == 1 else logging.DEBUG, "%s: %s", self.name, error)
+            log.log(
+                logging.WARNING if self._failures == 1 else logging.DEBUG,
+                "%s: %s",
+                self.name,
+                error,
+            )
         except Exception:
             self._count_failure()
             log.exception("%s failed", self.name)
@@ -118,7 +122,9 @@ class Loop(Service):
                 log.info("%s: works again after %d failed runs", self.name, self._failures)
             self._failures = 0
             return 0.0 if done else self._spread(self.interval)
-        backoff = min(_LONGEST_BACKOFF_SECONDS, max(0.1, self.interval) * 2 ** min(self._failures, 10))
+        backoff = min(
+            _LONGEST_BACKOFF_SECONDS, max(0.1, self.interval) * 2 ** min(self._failures, 10)
+        )
         return self._spread(backoff)
 
     def _count_failure(self) -> None:

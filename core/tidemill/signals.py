@@ -4,7 +4,7 @@ Raising anything else is a failed attempt, retried by the task's policy.
 """
 
 
-class Signal(Exception):  # noqa: N818 - control flow, not an error
+class Signal(Exception):
     """Base of the instructions below."""
 
 

@@ -1,7 +1,7 @@
 """Maintenance: duties that every worker and API process runs. No leader: each is harmless twice.
 
-A duty is a `Loop` whose `run_once` makes one call of `UpkeepStore` and returns how many rows it acted
-on; more than a full batch runs again at once. An interval of 0 switches a duty off.
+A duty is a `Loop` whose `run_once` makes one call of `UpkeepStore` and returns how many rows it
+acted on; a full batch runs again at once. An interval of 0 switches a duty off.
 """
 
 from collections.abc import Callable

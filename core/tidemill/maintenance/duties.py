@@ -60,7 +60,9 @@ class Recoverer(_Duty):
         """Recover one batch."""
         recovered = await self._store.upkeep.recover(BATCH, self._max_crashes)
         for (queue, outcome), count in recovered.items():
-            log.warning("%d expired leases taken back", count, extra={"queue": queue, "outcome": outcome})
+            log.warning(
+                "%d expired leases taken back", count, extra={"queue": queue, "outcome": outcome}
+            )
         self._tell({queue for queue, _ in recovered})
         return self._done(recovered.total())
 

@@ -6,7 +6,7 @@
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _HERE = files(__name__)
 
@@ -14,8 +14,8 @@ _HERE = files(__name__)
 @cache
 def load(name: str) -> LiteralString:
     """Return the statement in `queries/NAME.sql`, comments and all: they help in server logs."""
-    text = (_HERE / "queries" / f"{name}.sql").read_text(encoding="utf-8")
-    return cast(LiteralString, text)  # a file of this package: as literal as the code
+    file = _HERE / "queries" / f"{name}.sql"
+    return file.read_text("utf-8")  # pyright: ignore[reportReturnType] - as literal as code
 
 
 def queries() -> list[str]:

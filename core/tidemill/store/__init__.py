@@ -1,4 +1,4 @@
-"""The queue as Python calls: one small class for each subject, over the statements in `sql/queries`."""
+"""The queue as Python calls: a small class for each subject, over `sql/queries`."""
 
 from dataclasses import dataclass
 from typing import Self

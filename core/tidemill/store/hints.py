@@ -2,10 +2,11 @@
 
 A claim that starts at the head of a queue's index steps over the entries of everything that was
 claimed before and not vacuumed yet: 1,000,000 of them cost 200 ms, while a claim that starts near
-where the last one ended costs under 1 ms. So for each queue and priority the newest claimed place is
-remembered, and the next claim starts some thousands before it. What commits late behind that floor, a
-priority not seen before, or the work of other processes is found by reading the queue whole: whenever
-a claim came back short, or once a second, but never for more than a twentieth of the time.
+where the last one ended costs under 1 ms. So for each queue and priority the newest claimed place
+is remembered, and the next claim starts some thousands before it. What commits late behind that
+floor, a priority not seen before, or the work of other processes is found by reading the queue
+whole: whenever a claim came back short, or once a second, but never for more than a twentieth of
+the time.
 """
 
 from collections.abc import Mapping, Sequence

@@ -52,6 +52,11 @@ def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
         number = getattr(task, field)
         if number is not None and not least <= number <= most:
             yield field, f"must be {least:g} to {most:g}", number
+    yield from _text_faults(task)
+    yield from _time_faults(task)
+
+
+def _text_faults(task: NewTask) -> Iterator[tuple[str, str, Any]]:
     for field, least, most in _LENGTHS:
         text = getattr(task, field)
         if text is None:
@@ -60,6 +65,9 @@ def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
             yield field, f"must be {least} to {most} characters", text
         elif not _storable(text):
             yield field, "must be valid Unicode without the NUL character", text
+
+
+def _time_faults(task: NewTask) -> Iterator[tuple[str, str, Any]]:
     if task.run_at is not None and task.delay_seconds is not None:
         yield "run_at", "must not be given together with delay_seconds", task.run_at.isoformat()
     for field in ("run_at", "expires_at"):

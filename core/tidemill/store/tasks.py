@@ -99,7 +99,7 @@ def _enqueued(row: Record) -> Enqueued:
 def _task(row: Record) -> Task:
     values = dict(row)
     del values["queue_id"]
-    for column in ("payload", "headers", "retry", "last_error", "result"):
-        values[column] = loads(values[column])
+    for name in ("payload", "headers", "retry", "last_error", "result"):
+        values[name] = loads(values[name])
     values["status"] = Status(values["status"])
     return Task(**values)
