@@ -8,6 +8,7 @@ from tidemill.models import ClaimedTask, Finish, WorkerIdentity
 from tidemill.states import Outcome
 from tidemill.store import Store
 from tidemill.store.hints import ClaimHints
+from tidemill.store.queues import QueueInfo
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,10 @@ class Claimer:
         queues: Sequence[str] | None,
         lease_seconds: float,
     ) -> None:
-        """Claim from `queues` (None = all there are, new ones too), for `lease_seconds`."""
+        """Claim from `queues`, for `lease_seconds`.
+
+        None = all that no TaskQueue owns, new ones too.
+        """
         self.worker = worker
         self._store = store
         self._wanted = None if queues is None else frozenset(queues)
@@ -66,10 +70,16 @@ class Claimer:
         if now < self._names_until:
             return
         found = await self._store.queues.list()
-        names = {queue.id: queue.name for queue in found if self._wants(queue.name)}
+        names = {queue.id: queue.name for queue in found if self._takes(queue)}
         if names.keys() != self._names.keys():
             self._hints.look_everywhere()
         self._names, self._names_until = names, now + QUEUES_SECONDS
+
+    def _takes(self, queue: QueueInfo) -> bool:
+        # "All queues" leaves out those that a TaskQueue names: they have workers of their own.
+        if self._wanted is None:
+            return queue.owner_uid is None
+        return queue.name in self._wanted
 
     def _wants(self, queue: str) -> bool:
         return self._wanted is None or queue in self._wanted

@@ -69,7 +69,8 @@ class QueueStore:
     async def configure(self, name: str, settings: QueueSettings, owner: Owner) -> None:
         """Write the settings that the owning TaskQueue gives, and make it the queue's owner.
 
-        A setting that it gave before and gives no more is cleared; others are left alone. Raises
+        A setting that it gave before and gives no more is cleared; others are left alone; a queue
+        that it owned under another name is given up. Raises
         Conflict when another TaskQueue owns the queue (and was seen in the last minute).
         """
         given = settings.given()
@@ -92,6 +93,7 @@ class QueueStore:
             )
             if queue_id is None:
                 raise Conflict(f"queue {name!r} belongs to another TaskQueue")
+            await session.execute(sql.load("queue_disown"), owner.uid, name)
             await session.execute(
                 sql.load("queue_limits"),
                 queue_id,
@@ -102,4 +104,4 @@ class QueueStore:
 
     async def disown(self, uid: str) -> None:
         """A TaskQueue is gone: nobody owns its queues' settings, and its pause ends."""
-        await self._db.execute(sql.load("queue_disown"), uid)
+        await self._db.execute(sql.load("queue_disown"), uid, None)
