@@ -32,6 +32,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _GONE_SECONDS = 15.0
 _LOOK_SECONDS = 0.02
+_PID_FILE_LINES = 8  # pid, folder, start, port, socket folder, address, shared memory, state
 _MOST_LOG_BYTES = 10_000_000
 
 
@@ -88,8 +89,7 @@ class EmbeddedPostgres:
 
     def url(self, database: str = cluster.DATABASE) -> str:
         """Return the address of `database`, password included: never log it."""
-        user = f"{cluster.SUPERUSER}:{self._password}"
-        return f"postgresql://{user}@{HOST}:{self.port}/{database}"
+        return _url(self._password, self.port, database)
 
     def start(self) -> None:
         """Start the server and return when it answers; at once if it runs already.
@@ -183,6 +183,23 @@ class EmbeddedPostgres:
         return told[-1] if told else "it said nothing"
 
 
+def url_of_running(data_dir: Path) -> str | None:
+    """Return the address of the server that runs on `data_dir` now, password included, or None."""
+    data = data_dir / "postgres"
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        password = (data_dir / "password").read_text().strip()
+    except OSError:
+        return None
+    if len(lines) < _PID_FILE_LINES or not _serves(int(lines[0]), data):
+        return None
+    return _url(password, int(lines[3]), cluster.DATABASE)
+
+
+def _url(password: str, port: int, database: str) -> str:
+    return f"postgresql://{cluster.SUPERUSER}:{password}@{HOST}:{port}/{database}"
+
+
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on right now."""
     with socket.socket() as probe:
@@ -232,7 +249,8 @@ def _is_ready(data: Path, pid: int) -> bool:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except OSError:
         return False
-    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+    whole = len(lines) >= _PID_FILE_LINES
+    return whole and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
 def _options(*, throwaway: bool) -> dict[str, str]:

@@ -1,0 +1,125 @@
+# Everything one types in this repository. `make` alone lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+APP    ?= examples.demo:app
+PORT   ?= 8080
+# What `make test` runs; e.g. `make test TESTS=unit`.
+TESTS  ?= unit postgres contract cluster chaos
+CODE   := core api worker operator cli examples testbed deploy bench tests tools
+
+export PYTHON VENV
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## ---- this machine
+
+setup: ## make .venv with everything for running and testing (pinned); quick when it is there
+	@tools/setup.sh dev
+
+run: ## everything on this machine: Postgres, API on http://localhost:8080, workers (APP=, PORT=)
+	@tools/setup.sh run
+	@exec $(BIN)/tidemill up --app $(APP) --port $(PORT)
+
+db-shell: ## psql on the database of `make run`, or on TIDEMILL_DATABASE_URL
+	@tools/setup.sh run
+	@exec $(BIN)/python -m tidemill_cli.local.dev shell
+
+migrate-up: ## migrate that database to this version's schema
+	@tools/setup.sh run
+	@exec $(BIN)/python -m tidemill_cli.local.dev migrate-up
+
+migrate-down: ## drop the schema `tidemill` and all tasks in it (development; asks, unless FORCE=1)
+	@tools/setup.sh run
+	@exec $(BIN)/python -m tidemill_cli.local.dev migrate-down
+
+## ---- quality
+
+test: setup ## run the tests: unit, postgres, contract, cluster, chaos (TESTS="unit postgres")
+	@exec $(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
+
+check: setup ## what CI runs, in the same order: format, lint, types, layers, tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy $(wildcard $(CODE))
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
+
+fmt: setup ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+lint: setup ## format, lint, types and layers, without tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy $(wildcard $(CODE))
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+build: setup ## build the wheel and the source distribution into dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist
+
+docs: setup ## make docs/configuration.md and .env.example from the settings
+	@$(BIN)/tidemill config -o markdown > docs/configuration.md
+	@$(BIN)/tidemill config -o env > .env.example
+
+lock: ## resolve the dependencies anew (UPGRADE=1: newest versions)
+	@tools/lock.sh
+
+bench: setup ## benchmarks, each beside the pure-SQL limit of the same run
+	@exec $(BIN)/python -m bench
+
+## ---- containers (compose.yaml)
+
+docker-build: ## build the image tidemill:dev
+	@$(PYTHON) -m deploy build
+
+up: ## start everything in containers, http://localhost:8080
+	@tools/compose.sh up --build --detach --wait
+
+down: ## stop the containers; the data stays
+	@tools/compose.sh down
+
+destroy: ## stop the containers and delete their data
+	@tools/compose.sh down --volumes --remove-orphans
+
+logs: ## follow the containers' logs
+	@tools/compose.sh logs --follow --tail=100
+
+ps: ## list the containers
+	@tools/compose.sh ps
+
+config: ## show the containers' configuration as compose understands it
+	@tools/compose.sh config
+
+## ---- Kubernetes (kind with a Docker engine, else our own test bed on Linux as root)
+
+run-k8s: ## cluster, image, chart and examples/taskqueue.yaml; http://localhost:8080
+	@$(PYTHON) -m deploy run
+
+k8s-down: ## remove that cluster with everything in it
+	@$(PYTHON) -m deploy down
+
+cluster-up: ## start an empty cluster, for tests and experiments
+	@$(PYTHON) -m deploy cluster-up
+
+cluster-down: ## remove it
+	@$(PYTHON) -m deploy cluster-down
+
+## ---- housekeeping
+
+check-tools: ## say what this machine has, and what each tool is needed for
+	@$(PYTHON) -m tools.check_tools
+
+clean: ## remove what was built; .venv, and the data of `make run`, stay
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+.PHONY: help setup run db-shell migrate-up migrate-down test check fmt lint build docs lock bench \
+	docker-build up down destroy logs ps config run-k8s k8s-down cluster-up cluster-down \
+	check-tools clean
