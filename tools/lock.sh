@@ -10,6 +10,7 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uv
 # What builds the editable install is locked with the rest: there is no build in isolation.
 sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' > "$work/build.in"
+echo editables >> "$work/build.in" # what hatchling builds an editable install with
 
 resolve() { # FILE OPTION...: pins in FILE are kept unless UPGRADE=1
     file=$1; shift
