@@ -27,7 +27,9 @@ def dumps_or_none(value: Any) -> str | None:
 
 def loads(text: str | None) -> Any:
     """Return the value of JSON text read from the database; None for a null column."""
-    return None if text is None else json.loads(text)
+    if text is None:
+        return None
+    return {} if text == "{}" else json.loads(text)  # most tasks without payload, 2 µs each
 
 
 def _has_nul(value: Any) -> bool:

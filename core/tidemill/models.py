@@ -132,9 +132,9 @@ class Lease:
     token: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ClaimedTask:
-    """A task and the lease on it. `attempt` counts from 1.
+    """A task and the lease on it. `attempt` counts from 1. Not frozen: that costs 6 µs a task.
 
     `has_body` is False when retention or a hand has removed the body: nothing can run, the claimer
     buries it. `expired` says that `expires_at` had passed when it was claimed.
@@ -172,7 +172,7 @@ class ClaimedTask:
         return self.retry_count + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Finish:
     """The end of an attempt, reported by the lease's holder.
 

@@ -105,18 +105,20 @@ class Dispatcher(Service):
         """Return how many tasks to claim now; 0 = rather wait."""
         parts, now = self._parts, time.monotonic()
         self._hand_back(now)
-        recording, held = len(parts.finisher), len(parts.ledger)
-        usable, ahead = parts.slots.usable, parts.prefetch.target(now)
-        open_runs = held - recording
-        free = room(slots=usable, ahead=ahead, open_runs=open_runs, held=held)
-        if worth_claiming(room=free, most=usable + ahead, open_runs=open_runs, recording=recording):
-            return free
-        return 0
+        recording, held, waiting = len(parts.finisher), len(parts.ledger), parts.slots.waiting
+        usable, ahead = parts.slots.usable, self._ahead(now)
+        free = room(slots=usable, ahead=ahead, open_runs=held - recording, held=held)
+        worth = worth_claiming(room=free, most=usable + ahead, waiting=waiting, recording=recording)
+        return free if worth else 0
+
+    def _ahead(self, now: float) -> int:
+        slots = self._parts.slots
+        return self._parts.prefetch.target(slots.finished, slots.busy_seconds(now))
 
     def _hand_back(self, now: float) -> None:
         parts = self._parts
         if parts.prefetch.auto and parts.slots.waited_seconds(now) > HAND_BACK_SECONDS:
-            count = parts.slots.give_back(keep=parts.prefetch.target(now))
+            count = parts.slots.give_back(keep=self._ahead(now))
             if count:
                 log.info("gave back %d tasks that waited for a slot", count)
 

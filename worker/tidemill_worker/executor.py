@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from tidemill.sdk.context import Context
 from tidemill.sdk.definition import TaskDefinition
 from tidemill_worker.conclude import Ended, Unstorable, conclude, fail, snooze
 from tidemill_worker.run import Run
-from tidemill_worker.stepping import first_step
+from tidemill_worker.stepping import Suspended, first_step
 from tidemill_worker.threads import Threads
 from tidemill_worker.watch import Watch
 
@@ -38,6 +38,14 @@ class Call:
     context: Context | None
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A handler that waits, or runs in a thread: `ended` is to be awaited."""
+
+    definition: Definition
+    ended: Coroutine[Any, Any, Ended]
+
+
 class Executor:
     """Runs one claimed task after the other; every way through ends in a value."""
 
@@ -47,23 +55,29 @@ class Executor:
         self._watch = watch
         self._threads = Threads()
 
-    async def execute(self, run: Run) -> Finish | None:
-        """Run the task to its end. None: its lease is lost, nothing may be recorded."""
+    def begin(self, run: Run) -> Finish | Pending | None:
+        """Run the task up to where its handler first waits.
+
+        Returns its end; or what to await for it; or None when its lease is lost.
+        """
         call = self._prepare(run.task)
         if isinstance(call, Finish):
             return call
         run.context = call.context
         run.start(time.monotonic())
-        ended = await self._run(call, run)
-        if ended.value is not None:
-            ended = _storable(ended)
-        return conclude(
-            run.task,
-            ended,
-            reason=run.stop_reason,
-            seconds=run.seconds(),
-            defaults=call.definition.defaults,
-        )
+        arguments = () if call.context is None else (call.context,)
+        definition = call.definition
+        if not definition.is_async:
+            handler = partial(definition.function, *arguments, **call.arguments)
+            return Pending(definition, self._in_thread(handler, run))
+        ended = first_step(definition.function(*arguments, **call.arguments))
+        if isinstance(ended, Suspended):
+            return Pending(definition, self._go_on(ended, run))
+        return _finish(run, ended, definition)
+
+    async def end(self, run: Run, pending: Pending) -> Finish | None:
+        """Await the end of a task that `begin` left pending. None: its lease is lost."""
+        return _finish(run, await pending.ended, pending.definition)
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -80,20 +94,15 @@ class Executor:
             arguments = definition.codec.decode(task.payload)
         except InvalidTask as error:
             return fail(task, error, seconds=0.0, final=True)
+        except Exception as error:  # noqa: BLE001 - a validator of the user's own; it may raise anything
+            return fail(task, error, seconds=0.0, defaults=definition.defaults)
         return Call(definition, arguments, _context(task) if definition.wants_context else None)
 
-    async def _run(self, call: Call, run: Run) -> Ended:
-        function = call.definition.function
-        arguments = () if call.context is None else (call.context,)
-        if not call.definition.is_async:
-            return await self._run_in_thread(partial(function, *arguments, **call.arguments), run)
-        ended = first_step(function(*arguments, **call.arguments))
-        if isinstance(ended, Ended):
-            return ended
+    async def _go_on(self, handler: Suspended, run: Run) -> Ended:
         with self._watch.coroutine(run):
-            return await ended.ended()
+            return await handler.ended()
 
-    async def _run_in_thread(self, handler: partial[Any], run: Run) -> Ended:
+    async def _in_thread(self, handler: partial[Any], run: Run) -> Ended:
         """Run a plain function. Nothing can stop it: the watch records its timeout, it goes on."""
         with self._watch.thread(run):
             try:
@@ -102,6 +111,18 @@ class Executor:
                 raise
             except BaseException as error:  # noqa: BLE001 - what it means is decided in `conclude`
                 return Ended(error=error)
+
+
+def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:
+    if ended.value is not None:
+        ended = _storable(ended)
+    return conclude(
+        run.task,
+        ended,
+        reason=run.stop_reason,
+        seconds=run.seconds(),
+        defaults=definition.defaults,
+    )
 
 
 def _context(task: ClaimedTask) -> Context:

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from tidemill.errors import DatabaseUnavailable
 from tidemill.models import Finish, Lease
@@ -32,7 +33,7 @@ Ending = tuple[Run, Finish]
 
 
 class Finisher(Service):
-    """`add` an end; `recorded` is called with how many were settled, after each flush.
+    """`add` an end; `recorded` is called after each flush.
 
     `released` is called with the queue of each task that somebody else may run now.
     """
@@ -43,7 +44,7 @@ class Finisher(Service):
         self,
         leases: LeaseStore,
         ledger: Ledger,
-        recorded: Callable[[int], None],
+        recorded: Callable[[], None],
         released: Callable[[str], None],
     ) -> None:
         """Record through `leases`; take settled runs off the `ledger`."""
@@ -99,7 +100,7 @@ class Finisher(Service):
                 self._flushing = len(batch)
                 await self._flush(batch)
                 self._flushing = 0
-                self._recorded(len(batch))
+                self._recorded()
             self._arrived.clear()
             self._empty.set()
 
@@ -162,29 +163,33 @@ class Finisher(Service):
         self._ledger.drop(run for run, _ in batch)
         metrics.RECORDED.observe(len(recorded))
         counts: Counter[tuple[str, Outcome]] = Counter()
+        quiet = Outcome.SUCCEEDED if not log.isEnabledFor(logging.DEBUG) else None
         for run, finish in batch:
             if run.task.lease in recorded:
                 counts[run.task.type, finish.outcome] += 1
-                if finish.outcome is Outcome.RELEASED:
-                    self._released(run.task.queue)
-                _log_end(run, finish)
+                if finish.outcome is not quiet:
+                    self._tell(run, finish)
             else:
                 metrics.LEASES_LOST.inc()
                 log.warning("the lease was lost: nothing recorded", extra=run.described())
         for (kind, outcome), count in counts.items():
             metrics.ATTEMPTS.labels(kind, outcome.value).inc(count)
 
+    def _tell(self, run: Run, finish: Finish) -> None:
+        if finish.outcome is Outcome.RELEASED:
+            self._released(run.task.queue)
+        level = _LEVELS.get(finish.outcome, logging.INFO)
+        if log.isEnabledFor(level):
+            log.log(level, "task %s", finish.outcome.value, extra=_fields(run, finish))
 
-def _log_end(run: Run, finish: Finish) -> None:
-    level = _LEVELS.get(finish.outcome, logging.INFO)
-    if not log.isEnabledFor(level):
-        return
+
+def _fields(run: Run, finish: Finish) -> dict[str, Any]:
     fields = run.described() | {"seconds": round(finish.run_seconds, 3)}
     if finish.error is not None:
         fields["error"] = f"{finish.error['type']}: {finish.error['message']}"
     if finish.delay_seconds is not None:
         fields["again_in"] = round(finish.delay_seconds, 1)
-    log.log(level, "task %s", finish.outcome.value, extra=fields)
+    return fields
 
 
 _LEVELS = {Outcome.SUCCEEDED: logging.DEBUG, Outcome.FAILED: logging.WARNING}

@@ -1,15 +1,9 @@
 """The worker's metrics, in the registry that every component of the process shares."""
 
-from tidemill.metrics import BATCH_BUCKETS, SECONDS_BUCKETS, Counter, Gauge, Histogram
+from tidemill.metrics import BATCH_BUCKETS, Counter, Gauge, Histogram
 
 ATTEMPTS = Counter(
     "tidemill_worker_attempts_total", "Attempts recorded, by type and outcome", ["type", "outcome"]
-)
-RUN_SECONDS = Histogram(
-    "tidemill_worker_run_seconds",
-    "How long handlers ran, in seconds",
-    ["type"],
-    buckets=SECONDS_BUCKETS,
 )
 SLOTS = Gauge("tidemill_worker_slots", "Tasks that this process can run at once")
 SLOTS_IN_USE = Gauge("tidemill_worker_slots_in_use", "Slots that run a task")

@@ -1,44 +1,41 @@
-"""How many tasks to claim ahead of free slots: a measurement and three pure rules."""
+"""How many tasks to claim ahead of free slots: a measurement and two pure rules."""
 
 from tidemill.errors import ConfigurationError
 
 MOST = 1000
+AHEAD_SECONDS = 0.1
 WINDOW_SECONDS = 0.1
+SHORTEST_SECONDS = 0.001
+"""Below this, a measured time says more about the clock than about the handlers."""
 
 
 class Prefetch:
-    """`auto`: as many as were finished in the last 100 ms, at most 1,000; or a fixed number.
+    """`auto`: what the slots were lately seen to finish in 100 ms, at most 1,000; or a number.
 
-    A worker of slow tasks hoards none, one of short tasks claims them in large batches. A batch
-    that finishes fast doubles the next one, so it is at full size after some milliseconds.
+    A worker of slow tasks hoards none, one of short tasks claims them in large batches. Measured
+    over the time in which any slot was busy, so a slow database does not make handlers look slow.
     """
 
     def __init__(self, setting: str) -> None:
         """Read the setting. Raises ConfigurationError."""
         self.auto = setting == "auto"
         self._fixed = 0 if self.auto else _number(setting)
-        self._window_ends = 0.0
-        self._previous = self._current = 0
+        self._before = (0, 0.0)
+        self._window_began = (0, 0.0)
 
-    def finished(self, count: int, now: float) -> None:
-        """Note that `count` tasks finished by `now` (monotonic seconds)."""
-        self._turn(now)
-        self._current += count
+    def target(self, finished: int, busy_seconds: float) -> int:
+        """Return how many tasks may wait for a slot.
 
-    def target(self, now: float) -> int:
-        """Return how many tasks may wait for a slot at `now`."""
+        `finished` tasks have ended so far, in `busy_seconds` with any slot in use.
+        """
         if not self.auto:
             return self._fixed
-        self._turn(now)
-        return min(MOST, max(self._previous, self._current))
-
-    def _turn(self, now: float) -> None:
-        if now < self._window_ends:
-            return
-        adjacent = now < self._window_ends + WINDOW_SECONDS
-        self._previous = self._current if adjacent else 0
-        self._current = 0
-        self._window_ends = now + WINDOW_SECONDS
+        count, seconds = finished - self._window_began[0], busy_seconds - self._window_began[1]
+        seen, during = self._before[0] + count, self._before[1] + seconds
+        if seconds >= WINDOW_SECONDS:
+            self._before = (count, seconds)
+            self._window_began = (finished, busy_seconds)
+        return min(MOST, int(seen * AHEAD_SECONDS / max(during, SHORTEST_SECONDS)))
 
 
 def room(*, slots: int, ahead: int, open_runs: int, held: int) -> int:
@@ -52,15 +49,14 @@ def room(*, slots: int, ahead: int, open_runs: int, held: int) -> int:
     return max(0, min(slots + ahead - open_runs, slots + 2 * ahead - held, MOST))
 
 
-def worth_claiming(*, room: int, most: int, open_runs: int, recording: int) -> bool:
+def worth_claiming(*, room: int, most: int, waiting: int, recording: int) -> bool:
     """Return whether to claim now, rather than when more room has come.
 
-    While outcomes are being recorded, their acknowledgement brings room in a moment: a small claim
-    now would cost as much as the large one then.
+    While tasks wait for a slot nothing stands idle, and while outcomes are being recorded their
+    acknowledgement brings room in a moment: a small claim now would cost as much as a large one
+    then.
     """
-    if room <= 0:
-        return False
-    return recording == 0 or 2 * room >= most or open_runs == 0
+    return room > 0 and (2 * room >= most or waiting + recording == 0)
 
 
 def _number(setting: str) -> int:

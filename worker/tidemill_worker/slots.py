@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tidemill.models import Finish
 from tidemill.sdk.context import StopReason
 from tidemill_worker.conclude import Ended, conclude, release
-from tidemill_worker.executor import Definition, Executor
+from tidemill_worker.executor import Definition, Executor, Pending
 from tidemill_worker.run import Run
 from tidemill_worker.watch import Watch
 
@@ -46,6 +46,10 @@ class Slots:
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._busy_seconds = 0.0
+        self._busy_since = 0.0
+        self.finished = 0
+        """How many tasks have ended so far"""
 
     @property
     def in_use(self) -> int:
@@ -71,6 +75,10 @@ class Slots:
         """Return how long the first waiting task has waited."""
         return now - self._waiting[0].claimed_at if self._waiting else 0.0
 
+    def busy_seconds(self, now: float) -> float:
+        """Return for how long any slot has been in use, at `now` (monotonic)."""
+        return self._busy_seconds + (0.0 if self._idle.is_set() else now - self._busy_since)
+
     def offer(self, runs: Iterable[Run]) -> None:
         """Run these when slots are free."""
         self._waiting.extend(runs)
@@ -80,7 +88,9 @@ class Slots:
             slot = asyncio.create_task(self._slot(), name="tidemill-slot")
             self._slots.add(slot)
             slot.add_done_callback(self._ended)
-            self._idle.clear()
+            if self._idle.is_set():
+                self._idle.clear()
+                self._busy_since = time.monotonic()
 
     def give_back(self, keep: int = 0) -> int:
         """Release the tasks that wait for a slot, but for the first `keep`; return how many."""
@@ -132,23 +142,26 @@ class Slots:
         self._executor.close()
 
     async def _slot(self) -> None:
+        """Run what waits, until nothing does or this slot is cancelled from outside."""
         turn_ends = time.monotonic() + TURN_SECONDS
         while self._waiting:
             run = self._waiting.popleft()
-            if not await self._run(run):
-                return
+            end = self._begin(run)
+            if isinstance(end, Pending):
+                self._conclude(run, await self._executor.end(run, end))
+                if not _take_cancellation(run):
+                    return
+            else:
+                self._conclude(run, end)
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + TURN_SECONDS
 
-    async def _run(self, run: Run) -> bool:
-        """Run one task. False: this slot was cancelled from outside and must end."""
+    def _begin(self, run: Run) -> Finish | Pending | None:
         if time.monotonic() > run.lease_until:
             # Stopped, starved or cut off for too long: by now somebody else may have the task.
-            self._conclude(run, release(run.task))
-            return True
-        self._conclude(run, await self._executor.execute(run))
-        return _take_cancellation(run)
+            return release(run.task)
+        return self._executor.begin(run)
 
     def _skip(self, run: Run) -> bool:
         """Take a run that has not started off the waiting ones; return whether it was there."""
@@ -161,6 +174,7 @@ class Slots:
         if run.concluded:
             return
         run.concluded = True
+        self.finished += 1
         if finish is None:
             self._lose(run)
         else:
@@ -181,7 +195,8 @@ class Slots:
             log.error("a slot failed", exc_info=error)
         if self._waiting:
             self.offer(())
-        elif not self._slots:
+        elif not self._slots and not self._idle.is_set():
+            self._busy_seconds = self.busy_seconds(time.monotonic())
             self._idle.set()
 
 

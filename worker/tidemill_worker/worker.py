@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import time
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +27,7 @@ from tidemill_worker.probes import Health
 from tidemill_worker.queues import parse_queues
 from tidemill_worker.registration import Registration
 from tidemill_worker.run import Run
+from tidemill_worker.runtimes import RUN_SECONDS
 from tidemill_worker.slots import Slots
 
 log = logging.getLogger("tidemill.worker")
@@ -52,7 +52,7 @@ class Worker:
         )
         self._prefetch = Prefetch(settings.prefetch)
         self._hints = Hints(self._db)
-        self._finisher = Finisher(store.leases, self._ledger, self._recorded, self._hints.hint)
+        self._finisher = Finisher(store.leases, self._ledger, self._room_changed, self._hints.hint)
         self._slots = Slots(
             app.tasks, concurrency=settings.concurrency, record=self._record, lose=self._lose
         )
@@ -174,15 +174,14 @@ class Worker:
 
     def _record(self, run: Run, finish: Finish) -> None:
         if finish.run_seconds:
-            metrics.RUN_SECONDS.labels(run.task.type).observe(finish.run_seconds)
+            RUN_SECONDS.observe(run.task.type, finish.run_seconds)
         self._finisher.add(run, finish)
-
-    def _recorded(self, count: int) -> None:
-        self._prefetch.finished(count, time.monotonic())
-        self._dispatcher.room_changed()
 
     def _lose(self, run: Run) -> None:
         metrics.LEASES_LOST.inc()
         log.warning("the lease was lost: the handler is stopped", extra=run.described())
         self._ledger.drop([run])
+        self._room_changed()
+
+    def _room_changed(self) -> None:
         self._dispatcher.room_changed()
