@@ -1,0 +1,26 @@
+"""Watches TaskQueues and sizes each queue's workers from what waits, runs and arrives.
+
+Who does what:
+
+    watch       kopf: feeds the view from the cluster's watches
+    view        what was seen of the cluster
+    queues      what was read from the database, all queues at once
+    reconcile   the loop: one full picture a turn
+    member      one TaskQueue's part of a turn
+    decision    how many workers, a pure function (policy, memory: its other inputs)
+    targets     the Deployment behind a TaskQueue (resources: its builder)
+    status      the TaskQueue's status as a value (report: writing it, events, metrics)
+    kube        the Kubernetes API, errors translated (login: the account)
+
+Rights that it needs, in each watched namespace or in the whole cluster:
+
+    tidemill.dev         taskqueues          get list watch
+    tidemill.dev         taskqueues/status   get update patch
+    apps                 deployments         get list watch create patch
+    apps                 deployments/scale   get update patch
+    apps                 replicasets         get list watch
+    (core)               pods                get list watch patch
+    (core)               secrets             get
+    (core)               events              create patch
+    coordination.k8s.io  leases              get create update patch (in its own namespace)
+"""

@@ -1,0 +1,162 @@
+"""A thin asynchronous edge over the sync Kubernetes client: JSON in, JSON out, errors translated.
+
+One ApiClient is shared by a few threads; every call has a timeout. Nothing here decides anything.
+Writes that a decision led to carry the resourceVersion that the decision was made from, so that
+a stale one is refused (KubeConflict).
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import urllib3.exceptions
+from kubernetes import client
+
+from tidemill_operator import kube_errors
+from tidemill_operator.kube_errors import KubeInvalid, KubeUnavailable
+
+Json = dict[str, Any]
+
+FIELD_MANAGER = "tidemill-operator"
+THREADS = 8
+CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+JSON_TYPE = "application/json"
+APPLY_TYPE = "application/apply-patch+yaml"
+MERGE_TYPE = "application/merge-patch+json"
+
+
+class Kube:
+    """The calls that the operator makes. All raise a KubeError."""
+
+    def __init__(self, configuration: client.Configuration) -> None:
+        """Take a configuration; nothing is connected yet."""
+        self._client: Any = client.ApiClient(configuration)
+        self._client.user_agent = FIELD_MANAGER
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
+
+    async def close(self) -> None:
+        """Wait for running calls and let the connections go."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._client.close()
+
+    async def task_queues(self, namespace: str | None) -> list[Json]:
+        """Return all TaskQueues of `namespace`, or of all namespaces."""
+        listed = await self._call("GET", task_queue_path(namespace, ""))
+        kind = {"apiVersion": "tidemill.dev/v1alpha1", "kind": "TaskQueue"}
+        return [{**kind, **item} for item in listed["items"]]
+
+    async def write_status(self, task_queue: Mapping[str, Any], status: Json) -> Json:
+        """Replace the status of `task_queue` as it was read; returns it as it is now."""
+        meta = task_queue["metadata"]
+        path = f"{task_queue_path(meta['namespace'], meta['name'])}/status"
+        return await self._call("PUT", path, body={**task_queue, "status": status})
+
+    async def deployment(self, namespace: str, name: str) -> Json:
+        """Return a Deployment."""
+        return await self._call("GET", _deployment_path(namespace, name))
+
+    async def apply_deployment(self, manifest: Json) -> Json:
+        """Make the fields of `manifest` ours and as they say; returns the Deployment."""
+        meta = manifest["metadata"]
+        path = _deployment_path(meta["namespace"], meta["name"])
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        return await self._call("PATCH", path, query=query, body=manifest, content=APPLY_TYPE)
+
+    async def write_scale(self, deployment: Mapping[str, Any], replicas: int) -> Json:
+        """Set the replicas of `deployment`, unless it changed since it was read."""
+        meta = deployment["metadata"]
+        named = {key: meta[key] for key in ("name", "namespace", "resourceVersion")}
+        return await self._call(
+            "PUT",
+            f"{_deployment_path(meta['namespace'], meta['name'])}/scale",
+            query=[("fieldManager", FIELD_MANAGER)],
+            body={
+                "apiVersion": "autoscaling/v1",
+                "kind": "Scale",
+                "metadata": named,
+                "spec": {"replicas": replicas},
+            },
+        )
+
+    async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
+        """Return the keys of a Secret; its values are dropped at once."""
+        secret = await self._call("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        return frozenset(secret.get("data") or {})
+
+    async def pods(self, namespace: str, selector: str) -> list[Json]:
+        """Return the pods that match the label `selector`."""
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        listed = await self._call("GET", path, query=[("labelSelector", selector)])
+        items: list[Json] = listed["items"]
+        return items
+
+    async def annotate_pod(
+        self, pod: Mapping[str, Any], annotations: Mapping[str, str | None]
+    ) -> Json:
+        """Set annotations of `pod` (None removes one), unless it is another pod by now."""
+        meta = pod["metadata"]
+        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+        body: Json = {"metadata": {"uid": meta["uid"], "annotations": dict(annotations)}}
+        return await self._call("PATCH", path, body=body, content=MERGE_TYPE)
+
+    async def post_event(self, namespace: str, event: Json) -> Json:
+        """Create a core/v1 Event."""
+        return await self._call("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Json | None = None,
+        content: str = JSON_TYPE,
+    ) -> Json:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, self._call_in_thread, method, path, list(query), body, content
+        )
+
+    def _call_in_thread(
+        self, method: str, path: str, query: list[tuple[str, str]], body: Json | None, content: str
+    ) -> Json:
+        request = self._client.param_serialize(
+            method,
+            path,
+            query_params=query,
+            header_params={"Accept": JSON_TYPE, "Content-Type": content},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = self._client.call_api(
+                *request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS)
+            )
+            data = answer.read()
+        except urllib3.exceptions.HTTPError as error:
+            raise KubeUnavailable(f"{method} {path}: {error}") from error
+        except client.ApiException as error:  # TLS: the client's only error without an answer
+            raise KubeUnavailable(f"{method} {path}: {str(error).strip()}") from error
+        if not 200 <= answer.status < 300:  # noqa: PLR2004  the range of success in HTTP
+            raise kube_errors.of_answer(answer.status, data, f"{method} {path}")
+        return _parsed(data, f"{method} {path}")
+
+
+def task_queue_path(namespace: str | None, name: str) -> str:
+    """Return the API path of one TaskQueue, or of all (no name) of one or all namespaces."""
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/tidemill.dev/v1alpha1{within}/taskqueues{f'/{name}' if name else ''}"
+
+
+def _deployment_path(namespace: str, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+
+
+def _parsed(data: bytes, what: str) -> Json:
+    try:
+        value: Json = json.loads(data)
+    except ValueError as error:
+        raise KubeInvalid(f"{what}: the answer is no JSON") from error
+    return value

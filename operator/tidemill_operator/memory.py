@@ -1,0 +1,77 @@
+"""What a decision remembers of earlier ones: idle time, last steps, what was called for lately.
+
+It lives in `status.scaling` of the TaskQueue, so that a restarted operator goes on where it was.
+What was called for is kept as a few slices of the longer window, not as one entry a look: bounded,
+and exact to a twelfth of the window.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from tidemill_operator.body import parts
+
+SLICES = 12
+"""Slices that a stabilisation window is kept as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Fewest and most replicas called for from `at` (Unix time, seconds) until the next slice."""
+
+    at: float
+    low: int
+    high: int
+
+    def with_call(self, replicas: int) -> "Slice":
+        """Return the slice that has seen a call for `replicas` too."""
+        return Slice(self.at, min(self.low, replicas), max(self.high, replicas))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Times are Unix seconds of the operator's clock; None = not so, or never."""
+
+    idle_since: float | None = None
+    raised_at: float | None = None
+    lowered_at: float | None = None
+    asked: tuple[Slice, ...] = ()
+
+    def noting(self, now: float, replicas: int, *, keep_seconds: float) -> Self:
+        """Return the memory with a call for `replicas`, and without slices past `keep_seconds`."""
+        length = max(keep_seconds / SLICES, 1.0)
+        start = now - now % length
+        # A clock set back leaves slices of the future behind: they say nothing about the past.
+        kept = [each for each in self.asked if now - keep_seconds - length < each.at <= start]
+        if kept and kept[-1].at == start:
+            kept[-1] = kept[-1].with_call(replicas)
+        else:
+            kept.append(Slice(start, replicas, replicas))
+        return replace(self, asked=tuple(kept))
+
+    def since(self, moment: float) -> Iterable[Slice]:
+        """Return the slices that reach past `moment`."""
+        ends = [each.at for each in self.asked[1:]] + [float("inf")]
+        return [each for each, end in zip(self.asked, ends, strict=True) if end > moment]
+
+    def to_status(self) -> dict[str, Any]:
+        """Return the memory as it is written to `status.scaling`."""
+        times = {
+            "idleSince": self.idle_since,
+            "raisedAt": self.raised_at,
+            "loweredAt": self.lowered_at,
+        }
+        known: dict[str, Any] = {name: at for name, at in times.items() if at is not None}
+        if self.asked:
+            known["asked"] = [{"at": s.at, "low": s.low, "high": s.high} for s in self.asked]
+        return known
+
+    @classmethod
+    def from_status(cls, value: Mapping[str, Any]) -> Self:
+        """Return the memory written by `to_status`; an absent or empty one is a fresh memory."""
+        return cls(
+            idle_since=value.get("idleSince"),
+            raised_at=value.get("raisedAt"),
+            lowered_at=value.get("loweredAt"),
+            asked=tuple(Slice(s["at"], s["low"], s["high"]) for s in parts(value, "asked")),
+        )

@@ -1,0 +1,119 @@
+"""The operator as a process: `tidemill operator`.
+
+Our own parts start first, so that /healthz answers while the CRD is still missing; then kopf runs
+until a signal or a failure ends it. Our parts stop in kopf's clean-up, before it ends what is left.
+"""
+
+import asyncio
+import logging
+import signal
+
+import kopf
+from kubernetes import client
+
+from tidemill.db import Database
+from tidemill.errors import TidemillError
+from tidemill.notify import Listener
+from tidemill.service import Group
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_operator import login, watch
+from tidemill_operator.kube import THREADS, Kube
+from tidemill_operator.probes import Probes
+from tidemill_operator.reconcile import Reconciler, namespaces_of
+
+log = logging.getLogger(__name__)
+
+APPLICATION = "tidemill operator"
+CRD_SECONDS = 1.0
+POOL_SIZE = 4
+
+
+def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; return the process's exit code."""
+    try:
+        return asyncio.run(_run(settings))
+    except TidemillError as error:
+        log.error("%s", error)  # noqa: TRY400  one clear line; the traceback says no more
+        return 1
+
+
+async def _run(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    configuration = login.configuration(login.environment(), connections=THREADS)
+    database = Database.of(settings, application=APPLICATION, pool_size=POOL_SIZE)
+    kube = Kube(configuration)
+    try:
+        return await operate(settings, configuration, kube, Store.of(database), stop)
+    finally:
+        await kube.close()
+        await database.close()
+
+
+async def operate(
+    settings: Settings,
+    configuration: client.Configuration,
+    kube: Kube,
+    store: Store,
+    stop: asyncio.Event,
+) -> int:
+    """Run on the given cluster and database until `stop` is set; return the exit code."""
+    reconciler = Reconciler(settings, kube, store)
+    listener = Listener(settings, application=APPLICATION)
+    listener.subscribe(reconciler.hear)
+    probes = Probes(
+        settings.operator_probe_host,
+        settings.operator_probe_port,
+        lambda: reconciler.seconds_since_turn,
+    )
+    group = Group([probes, reconciler, listener], "operator")
+    await group.start()
+    try:
+        await _wait_for_definition(reconciler, stop)
+        if stop.is_set():
+            return 0
+        return await _watch(settings, configuration, reconciler, group, stop)
+    finally:
+        await group.stop()
+
+
+async def _wait_for_definition(reconciler: Reconciler, stop: asyncio.Event) -> None:
+    """Return when the TaskQueues could be listed once, so the CRD is there; or on `stop`.
+
+    kopf looks for the kinds it serves once, at its start.
+    """
+    while not reconciler.view.complete and not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), CRD_SECONDS)
+        except TimeoutError:
+            continue
+
+
+async def _watch(
+    settings: Settings,
+    configuration: client.Configuration,
+    reconciler: Reconciler,
+    group: Group,
+    stop: asyncio.Event,
+) -> int:
+    registry = watch.registry_for(reconciler.view, configuration)
+
+    @kopf.on.cleanup(registry=registry)
+    async def clean_up(**_: object) -> None:
+        await group.stop()
+
+    watch.calm_logs()
+    log.info("watching TaskQueues", extra={"namespaces": settings.operator_namespaces or "all"})
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=watch.settings(),
+            stop_flag=stop,
+            **watch.scope(namespaces_of(settings)),
+        )
+    except Exception:
+        log.exception("watching the cluster failed")
+        return 1
+    return 0

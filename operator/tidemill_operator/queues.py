@@ -1,0 +1,115 @@
+"""The operator's side of the database: reading all queues at once, and writing their settings.
+
+Whatever is wrong with the database becomes a Problem: the operator holds and says why.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill import schema
+from tidemill.errors import Conflict, DatabaseRefused, SchemaMismatch, TidemillError
+from tidemill.models import QueueSnapshot
+from tidemill.store import Store
+from tidemill_operator.policy import EVERY_QUEUE
+from tidemill_operator.problems import DUPLICATE_QUEUE, CannotAct, Problem
+from tidemill_operator.queue_settings import owner_of, settings_of
+from tidemill_operator.resources import queue_of
+from tidemill_operator.view import uid_of
+
+log = logging.getLogger(__name__)
+
+COUNT_CAP = 100_000
+"""Waiting tasks are counted up to here: no policy asks for more replicas beyond it."""
+
+DUE_SECONDS = 5.0
+"""Scheduled tasks due within this count as waiting: about what a pod takes to start."""
+
+READ_SECONDS = 5.0
+REASSERT_SECONDS = 20.0
+"""An owner not seen for 60 s loses its queue: settings are written anew well before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """All queues at one moment; `snapshots` is None when they could not be read."""
+
+    now: float
+    snapshots: Sequence[QueueSnapshot] | None
+    problem: Problem | None = None
+
+
+class Queues:
+    """Reads and configures queues."""
+
+    def __init__(self, store: Store) -> None:
+        """Use `store`; nothing is connected yet."""
+        self._store = store
+        self._schema_fits = False
+        self._configured: dict[str, tuple[int, float]] = {}
+
+    async def look(self) -> Look:
+        """Return all queues as they are now. Never raises for the database's sake."""
+        try:
+            snapshots = await asyncio.wait_for(self._snapshots(), READ_SECONDS)
+        except (TidemillError, TimeoutError) as error:
+            return Look(now=time.time(), snapshots=None, problem=_problem(error))
+        except Exception as error:
+            # A statement that does not fit the schema: say so, and check the schema next time.
+            log.exception("reading the queues failed")
+            self._schema_fits = False
+            problem = Problem("QueueUnreadable", f"reading the queues failed: {error}")
+            return Look(now=time.time(), snapshots=None, problem=problem)
+        return Look(now=time.time(), snapshots=snapshots)
+
+    async def _snapshots(self) -> list[QueueSnapshot]:
+        if not self._schema_fits:
+            status = await schema.status(self._store.db)
+            if not status.fits:
+                raise SchemaMismatch(status.explain())
+            self._schema_fits = True
+        return await self._store.scaling.snapshots(cap=COUNT_CAP, due_seconds=DUE_SECONDS)
+
+    async def configure(self, task_queue: Mapping[str, Any]) -> None:
+        """Write the settings of a TaskQueue to its queue when they changed, and now and then.
+
+        Raises CannotAct when another TaskQueue owns the queue, DatabaseUnavailable and so on.
+        """
+        queue, uid = queue_of(task_queue), uid_of(task_queue)
+        if queue == EVERY_QUEUE:
+            return
+        generation, now = task_queue["metadata"]["generation"], time.monotonic()
+        known, due = self._configured.get(uid, (None, 0.0))
+        if known == generation and now < due:
+            return
+        if known != generation:
+            # spec.queue may be another one now: what this TaskQueue owned before is let go.
+            await self._release_others(uid, queue)
+        try:
+            await self._store.queues.configure(
+                queue, settings_of(task_queue["spec"]), owner_of(task_queue)
+            )
+        except Conflict as error:
+            raise CannotAct(DUPLICATE_QUEUE, str(error)) from error
+        self._configured[uid] = (generation, now + REASSERT_SECONDS)
+
+    async def _release_others(self, uid: str, queue: str) -> None:
+        owned = [each for each in await self._store.queues.list() if each.owner_uid == uid]
+        if any(each.name != queue for each in owned):
+            await self._store.queues.disown(uid)
+
+    async def disown(self, uid: str) -> None:
+        """Let go of the settings that a vanished TaskQueue owned."""
+        self._configured.pop(uid, None)
+        await self._store.queues.disown(uid)
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, TimeoutError):
+        return Problem("DatabaseUnavailable", f"no answer within {READ_SECONDS:g} s")
+    if isinstance(error, DatabaseRefused | SchemaMismatch):
+        return Problem(type(error).__name__, str(error))
+    return Problem("DatabaseUnavailable", str(error))

@@ -1,0 +1,225 @@
+"""The level-based loop: on every turn, all of what is wanted is compared with all of what is.
+
+Turns come every tick, and at once when kopf sees a change or a worker queue that was empty gets a
+task. A turn is one full picture: the view of the cluster, one statement for all queues, then every
+TaskQueue by itself, a few at a time. Nothing that happens to one of them keeps another waiting.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tidemill.errors import TidemillError
+from tidemill.metrics import Counter, Histogram
+from tidemill.service import Loop
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_operator.assignment import Assignment, assign
+from tidemill_operator.kube import Kube
+from tidemill_operator.kube_errors import KubeConflict, KubeError, KubeNotFound
+from tidemill_operator.member import Member
+from tidemill_operator.policy import Mode, Policy, mode_of
+from tidemill_operator.problems import CannotAct
+from tidemill_operator.queues import Look, Queues
+from tidemill_operator.report import Reporter, forget_metrics
+from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target, replicas_of
+from tidemill_operator.view import View, uid_of
+
+log = logging.getLogger(__name__)
+
+LIST_SECONDS = 60.0
+"""Time between full lists: a watch that had to start anew may have lost a deletion."""
+
+LEAST_PAUSE_SECONDS = 0.1
+"""Least time between two turns, however much happens."""
+
+AT_ONCE = 8
+
+TURNS = Counter("tidemill_operator_turns_total", "Turns of the loop")
+TURN_SECONDS = Histogram("tidemill_operator_turn_seconds", "How long a turn took")
+ERRORS = Counter("tidemill_operator_errors_total", "Looks at a TaskQueue that failed", ["error"])
+
+
+class Reconciler(Loop):
+    """The operator's loop."""
+
+    def __init__(self, settings: Settings, kube: Kube, store: Store) -> None:
+        """Nothing runs before `start`."""
+        super().__init__("reconcile", settings.operator_tick_seconds)
+        self._settings = settings
+        self._kube = kube
+        self._scaling = store.scaling
+        self._queues = Queues(store)
+        self._members: dict[str, Member] = {}
+        self._vanished: set[str] = set()
+        self._waiting: frozenset[str] = frozenset()
+        self._namespaces = namespaces_of(settings)
+        self._list_due = 0.0
+        self._turned_at = time.monotonic()
+        self._woken: asyncio.TimerHandle | None = None
+        self.view = View(self.wake)
+
+    @property
+    def seconds_since_turn(self) -> float:
+        """Seconds since a turn ended, successfully or not: what liveness is judged by."""
+        return time.monotonic() - self._turned_at
+
+    def wake(self) -> None:
+        """Turn soon, but leave a pause: a burst of events is one turn."""
+        if self._woken is None:
+            pause = max(0.0, LEAST_PAUSE_SECONDS - self.seconds_since_turn)
+            self._woken = asyncio.get_running_loop().call_later(pause, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._woken = None
+        super().wake()
+
+    def hear(self, queue: str) -> None:
+        """Turn soon when a queue that had nothing waiting may have something now ('' = any)."""
+        if queue not in self._waiting:
+            self.wake()
+
+    async def run_once(self) -> int:
+        """Make one turn."""
+        try:
+            with TURN_SECONDS.time():
+                await self._turn()
+        finally:
+            TURNS.inc()
+            self._turned_at = time.monotonic()
+        return 0
+
+    async def stop(self) -> None:
+        """Let the turn in progress end and stop."""
+        if self._woken is not None:
+            self._woken.cancel()
+            self._woken = None
+        await super().stop()
+
+    async def _turn(self) -> None:
+        await self._list_if_due()
+        if not self.view.complete:
+            return
+        look = await self._queues.look()
+        if look.snapshots is not None:
+            self._waiting = frozenset(each.queue for each in look.snapshots if each.queued)
+        task_queues = self.view.task_queues
+        assigned = assign(task_queues)
+        for gone in self.view.take_gone():
+            await self._say_farewell(gone)
+        if look.problem is None:
+            await self._disown()
+        limit = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(
+            *(
+                self._look_at(each, assigned[uid_of(each)], look, limit)
+                for each in task_queues
+                if uid_of(each) in assigned
+            )
+        )
+
+    async def _list_if_due(self) -> None:
+        if time.monotonic() < self._list_due:
+            return
+        self.view.begin_list()
+        try:
+            listed = [
+                each
+                for namespace in self._namespaces or (None,)
+                for each in await self._kube.task_queues(namespace)
+            ]
+        except KubeError as error:
+            ERRORS.labels(type(error).__name__).inc()
+            log.warning("TaskQueues cannot be listed: %s", error)
+            return
+        self.view.end_list(listed)
+        self._list_due = time.monotonic() + LIST_SECONDS
+
+    async def _look_at(
+        self,
+        task_queue: Mapping[str, Any],
+        assignment: Assignment,
+        look: Look,
+        limit: asyncio.Semaphore,
+    ) -> None:
+        async with limit:
+            try:
+                await self._member(task_queue).look(task_queue, assignment, look)
+            except KubeConflict as error:
+                log.debug("looked at a stale state, looking again: %s", error)
+                self.wake()
+            except TidemillError as error:
+                ERRORS.labels(type(error).__name__).inc()
+                log.warning("%s: %s", task_queue["metadata"]["name"], error)
+            except Exception:
+                ERRORS.labels("bug").inc()
+                log.exception("looking at %s failed", task_queue["metadata"]["name"])
+
+    def _member(self, task_queue: Mapping[str, Any]) -> Member:
+        uid = uid_of(task_queue)
+        if uid not in self._members:
+            self._members[uid] = Member(
+                task_queue,
+                queues=self._queues,
+                reporter=Reporter(self._kube, self.view, self._scaling),
+                target=self._target(task_queue),
+            )
+        return self._members[uid]
+
+    def _target(self, task_queue: Mapping[str, Any]) -> Target:
+        if "worker" in task_queue["spec"]:
+            settings = self._settings
+            return OwnedTarget(self._kube, self.view, settings.worker_image, settings.app)
+        return ReferencedTarget(self._kube)
+
+    async def _say_farewell(self, gone: dict[str, Any]) -> None:
+        """Leave a vanished TaskQueue's target as promised; tried again when it does not succeed."""
+        self._members.pop(uid_of(gone), None)
+        forget_metrics(gone)
+        try:
+            if "scaleTargetRef" in gone["spec"]:
+                await self._leave_target(gone)
+        except KubeError as error:
+            log.warning("leaving the target of %s: %s", gone["metadata"]["name"], error)
+            self.view.put_back_gone(gone)
+            return
+        self._vanished.add(uid_of(gone))
+
+    async def _disown(self) -> None:
+        """Let go of the queue settings that vanished TaskQueues owned."""
+        for uid in tuple(self._vanished):
+            try:
+                await self._queues.disown(uid)
+            except TidemillError as error:
+                log.warning("queue settings not let go: %s", error)
+                return
+            self._vanished.discard(uid)
+
+    async def _leave_target(self, gone: Mapping[str, Any]) -> None:
+        if mode_of(gone["spec"]) is not Mode.OPERATOR or self._is_still_served(gone):
+            return
+        target = ReferencedTarget(self._kube)
+        target.update(gone)
+        left = max(Policy.of(gone["spec"]).min_replicas, 1)
+        try:
+            deployment = await target.find()
+            if replicas_of(deployment) != left:
+                await target.scale(deployment, left)
+        except (CannotAct, KubeNotFound):
+            return  # the target went too
+
+    def _is_still_served(self, gone: Mapping[str, Any]) -> bool:
+        where = gone["metadata"]["namespace"], gone["spec"]["scaleTargetRef"]["name"]
+        return any(
+            where == (each["metadata"]["namespace"], each["spec"]["scaleTargetRef"]["name"])
+            for each in self.view.task_queues
+            if "scaleTargetRef" in each["spec"]
+        )
+
+
+def namespaces_of(settings: Settings) -> list[str]:
+    """Return the namespaces to watch; none = all."""
+    names = [each.strip() for each in settings.operator_namespaces.split(",")]
+    return [each for each in names if each]

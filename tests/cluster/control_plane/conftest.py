@@ -1,0 +1,79 @@
+"""An API server without nodes for the operator's tests, and the operator as a process."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.control_plane import ControlPlane, Operator, control_plane, operator_account
+from tests.support.control_plane import define, missing
+
+# Building the programs may be part of the first test's set-up.
+SLOWEST_SECONDS = 1800
+KUBECONFIG_VARIABLE = "TIDEMILL_TEST_CONTROL_PLANE"
+
+Start = Callable[..., Operator]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SLOWEST_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server with the CRD: of one's own, or the one that the variable names."""
+    if kubeconfig := os.environ.get(KUBECONFIG_VARIABLE):
+        found = ControlPlane(Path(kubeconfig))
+        define(found)
+        yield found
+        return
+    if reason := missing():
+        pytest.skip(reason)
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def account(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig with the operator's documented rights and no more."""
+    return operator_account(plane, tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture
+def clean(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """The API server, without TaskQueues, Deployments and Secrets of ours after the test."""
+    yield plane
+    plane.run("delete", "taskqueues,deployments", "--all", "--timeout=60s")
+    plane.run("delete", "secret", "tidemill-database", "--ignore-not-found")
+
+
+@pytest.fixture
+def start_operator(
+    clean: ControlPlane,  # noqa: ARG001  cleaned up after the operator has ended
+    account: Path,
+    database_url: str,
+    tmp_path: Path,
+) -> Iterator[Start]:
+    """Return a function that starts an operator; each ends with the test."""
+    started: list[Operator] = []
+
+    def start(url: str = database_url, **settings: str) -> Operator:
+        log = tmp_path / f"operator-{len(started)}.log"
+        started.append(Operator(account, url, log, **settings))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        print(each.said())  # noqa: T201  pytest shows it with a failure
+
+
+@pytest.fixture
+def operator(start_operator: Start) -> Operator:
+    """A running operator on this test's database."""
+    return start_operator()
