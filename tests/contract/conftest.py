@@ -36,8 +36,9 @@ async def running_api(settings: Settings) -> AsyncIterator[aiohttp.ClientSession
 
 
 @pytest.fixture
-async def start_api() -> AsyncIterator[Start]:
+async def start_api(settings: Settings) -> AsyncIterator[Start]:
     """Start servers with settings of the test's own; all are stopped at its end."""
+    assert settings.database_url  # the database is made before the servers, and dropped after
     async with AsyncExitStack() as stack:
         yield lambda settings: stack.enter_async_context(running_api(settings))
 
