@@ -118,7 +118,7 @@ def described(error: BaseException) -> dict[str, Any]:
 
 def _delay(task: ClaimedTask, error: BaseException, defaults: TaskDefaults) -> float | None:
     """Return when to run again, or None for never."""
-    if task.retry_count >= task.max_retries or isinstance(error, Discard):
+    if task.retry_count >= task.max_retries or isinstance(error, Discard | Unstorable):
         return None
     if isinstance(error, Retry) and error.after is not None:
         return error.after

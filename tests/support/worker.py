@@ -1,0 +1,81 @@
+"""Claimed tasks, apps and workers for tests of the worker."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid4
+
+from tidemill.app import App
+from tidemill.models import ClaimedTask, Finish, Lease
+from tidemill.retry import RetryPolicy
+from tidemill_worker.run import Run
+from tidemill_worker.slots import Slots
+
+_tokens = itertools.count(1)
+
+
+def claimed(kind: str = "task", **changes: Any) -> ClaimedTask:
+    """Return a claimed task of type `kind`, as it comes out of a fresh queue."""
+    task = ClaimedTask(
+        lease=Lease(uuid4(), next(_tokens)),
+        has_body=True,
+        expired=False,
+        type=kind,
+        name=None,
+        queue="default",
+        queue_id=1,
+        priority=0,
+        seq=1,
+        lane=1,
+        payload={},
+        headers=None,
+        retry_count=0,
+        crash_count=0,
+        max_retries=3,
+        timeout_seconds=300.0,
+        lease_seconds=30.0,
+        retry=RetryPolicy(),
+        created_at=None,
+        expires_at=None,
+    )
+    return replace(task, **changes)
+
+
+def run_of(task: ClaimedTask) -> Run:
+    """Return a run with a fresh lease."""
+    now = time.monotonic()
+    return Run(task, now, now + task.lease_seconds)
+
+
+@dataclass
+class Bench:
+    """Slots on a bench: what they record and lose is kept in lists."""
+
+    app: App
+    concurrency: int = 2
+    finishes: list[Finish] = field(default_factory=list[Finish])
+    lost: list[Run] = field(default_factory=list[Run])
+
+    def __post_init__(self) -> None:
+        self.slots = Slots(
+            self.app.tasks,
+            concurrency=self.concurrency,
+            record=lambda _, finish: self.finishes.append(finish),
+            lose=self.lost.append,
+        )
+
+    async def run(self, kind: str = "task", **changes: Any) -> Finish:
+        """Run one task to its end and return what was recorded."""
+        self.slots.offer([run_of(claimed(kind, **changes))])
+        await eventually(lambda: bool(self.finishes))
+        return self.finishes.pop()
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return once `condition` holds; AssertionError after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - conditions of any kind, not one event
+            await asyncio.sleep(0.005)
