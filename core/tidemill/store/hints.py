@@ -44,9 +44,12 @@ class ClaimHints:
         """Plan a whole reading next, as far as its share of time allows."""
         self._short = True
 
-    def plan(self, names: Mapping[int, str], now: float) -> ClaimPlan:
-        """Return where to look now in the queues `names` (by id), each first in turn."""
-        queues = self._rotated(list(names))
+    def plan(self, names: Mapping[int, str], turns: Sequence[int], now: float) -> ClaimPlan:
+        """Return where to look now in the queues `names` (by id).
+
+        Each entry of `turns` is first once in a round: a queue that is in it twice, twice as often.
+        """
+        queues = self._rotated(turns)
         if self._whole_is_due(now):
             return ClaimPlan(whole=tuple(queues), names=names)
         ranges = [each for queue in queues for each in self._ranges(queue)]
@@ -85,8 +88,8 @@ class ClaimHints:
         if len(places) > MOST_PRIORITIES:
             del places[next(iter(places))]
 
-    def _rotated(self, queues: list[int]) -> list[int]:
-        if not queues:
-            return queues
-        self._turn = (self._turn + 1) % len(queues)
-        return queues[self._turn :] + queues[: self._turn]
+    def _rotated(self, turns: Sequence[int]) -> list[int]:
+        if not turns:
+            return []
+        self._turn = (self._turn + 1) % len(turns)
+        return list(dict.fromkeys([*turns[self._turn :], *turns[: self._turn]]))
