@@ -1,0 +1,162 @@
+"""Draining a full queue: claim every task and record its end."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from bench import pgbench
+from bench.case import BenchError, Case
+from bench.measure import Sample
+from bench.target import QUEUE, Target
+from bench.workers import working
+from tidemill.db import Database
+from tidemill.models import ClaimedTask, Finish, WorkerInfo
+from tidemill.states import Outcome
+from tidemill.store import Store
+from tidemill.store.claimer import Claimer
+
+LEASE_SECONDS = 30.0
+MOST_SECONDS = 600.0
+
+
+class LimitDrain(Case):
+    """The limit: our claim and finish, driven by pgbench."""
+
+    def __init__(self, batch: int, connections: int) -> None:
+        """Claim `batch` tasks a statement on so many connections."""
+        self.name = f"SQL, {connections} x {batch}"
+        self.meaning = (
+            f"claim.sql and finish.sql by pgbench, {batch} tasks, {connections} connections"
+        )
+        self._batch, self._connections = batch, connections
+
+    async def run(self, target: Target, tasks: int) -> Sample:
+        """Drain with pgbench."""
+        tasks = whole(tasks, self._batch * self._connections)
+        await target.fill(tasks)
+        store = Store.of(target.db)
+        workers = [await store.workers.register(_info(n)) for n in range(self._connections)]
+        first = workers[0].id
+        if [each.id for each in workers] != list(range(first, first + self._connections)):
+            raise BenchError("worker ids are not consecutive: somebody else uses this database")
+        script = pgbench.drain_script(await target.queue_id(), first, self._batch)
+        async with target.counted() as work:
+            seconds = await pgbench.run(
+                target, script, connections=self._connections, transactions=tasks // self._batch
+            )
+        await check_drained(target, tasks)
+        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+
+
+class StoreDrain(Case):
+    """The store alone, in one process: the next claim overlaps the recording of the last."""
+
+    def __init__(self, batch: int) -> None:
+        """Claim `batch` tasks at a time."""
+        self.name = f"store, {batch} at a time"
+        self.meaning = "Claimer and LeaseStore.finish in one process, two connections"
+        self._batch = batch
+
+    async def run(self, target: Target, tasks: int) -> Sample:
+        """Drain with a claimer."""
+        await target.fill(tasks)
+        async with target.counted() as work, AsyncExitStack() as stack:
+            db = Database.of(target.settings, application="bench-store")
+            stack.push_async_callback(db.close)
+            seconds = await _drain(Store.of(db), self._batch, tasks)
+        await check_drained(target, tasks)
+        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+
+
+class WorkerDrain(Case):
+    """Real worker processes with a handler that does nothing."""
+
+    def __init__(self, processes: int) -> None:
+        """Start so many processes."""
+        noun = "process" if processes == 1 else "processes"
+        self.name = f"worker, {processes} {noun}"
+        self.meaning = f"`tidemill worker` with default settings, {processes} {noun}"
+        self._processes = processes
+
+    async def run(self, target: Target, tasks: int) -> Sample:
+        """Start the workers on a paused queue, let it go, and wait until it is empty."""
+        await target.fill(tasks)
+        await target.pause(paused=True)
+        async with target.counted() as work, working(target, self._processes):
+            began = time.perf_counter()
+            await target.pause(paused=False)
+            await _until_drained(target)
+            seconds = time.perf_counter() - began
+        await check_drained(target, tasks)
+        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+
+
+def limits(batches: Sequence[int], connections: Sequence[int]) -> list[Case]:
+    """Return the settings of which the best is the limit."""
+    return [LimitDrain(batch, many) for many in connections for batch in batches]
+
+
+def cases() -> list[Case]:
+    """Return Tidemill's ways of draining."""
+    return [StoreDrain(1000), WorkerDrain(1), WorkerDrain(2)]
+
+
+def whole(tasks: int, step: int) -> int:
+    """Return `tasks` rounded down to a multiple of `step`, at least one."""
+    return max(step, tasks - tasks % step)
+
+
+async def check_drained(target: Target, tasks: int) -> None:
+    """Raise BenchError unless each task has ended once, in success."""
+    ended = await target.number(
+        "SELECT count(DISTINCT task_id) FROM tidemill.attempts WHERE outcome = 'succeeded'"
+    )
+    rows = await target.number("SELECT count(*) FROM tidemill.attempts")
+    if not (ended == rows == tasks and await target.drained()):
+        raise BenchError(f"{tasks} tasks must end once; {ended} did, in {rows} attempts")
+
+
+async def _until_drained(target: Target) -> None:
+    deadline = time.monotonic() + MOST_SECONDS
+    while True:
+        if await target.drained():
+            return
+        if time.monotonic() > deadline:
+            raise BenchError(f"the queue was not drained within {MOST_SECONDS:g} s")
+        await asyncio.sleep(0.01)
+
+
+async def _drain(store: Store, batch: int, tasks: int) -> float:
+    worker = await store.workers.register(_info(0))
+    claimer = Claimer(store, worker, queues=[QUEUE], lease_seconds=LEASE_SECONDS)
+    began = time.perf_counter()
+    recording: asyncio.Task[Any] | None = None
+    done = 0
+    while done < tasks:
+        claimed = await claimer.claim(batch)
+        if recording is not None:
+            await recording
+        recording = asyncio.create_task(_finish(store, claimed))
+        done += len(claimed)
+    if recording is not None:
+        await recording
+    return time.perf_counter() - began
+
+
+async def _finish(store: Store, claimed: Sequence[ClaimedTask]) -> None:
+    ended = partial(Finish, outcome=Outcome.SUCCEEDED, run_seconds=0.001)
+    await store.leases.finish([ended(lease=task.lease) for task in claimed])
+
+
+def _info(number: int) -> WorkerInfo:
+    return WorkerInfo(
+        name=f"bench-{number}",
+        slots=1000,
+        queues=(QUEUE,),
+        version="0",
+        hostname="bench",
+        pid=number,
+    )

@@ -1,0 +1,151 @@
+"""Enqueueing into an empty queue."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from bench import noop, pgbench
+from bench.case import BenchError, Case
+from bench.drain import whole
+from bench.measure import Sample
+from bench.target import QUEUE, Target
+from tidemill.db import Database
+from tidemill.models import NewTask
+from tidemill.notify import Hints
+from tidemill.store import Store
+from tidemill_api.enqueue import Enqueuer
+from tidemill_api.metrics import ApiMetrics
+
+ASKERS = 256
+"""Concurrent requests of the API's case."""
+
+
+class ScriptEnqueue(Case):
+    """Calls by pgbench: the limit, and the SQL functions."""
+
+    def __init__(
+        self, name: str, meaning: str, script: pgbench.Script, *, connections: int
+    ) -> None:
+        """Call `script` on so many connections; single tasks cost a commit each: do fewer."""
+        batch = int(script.variables.get("batch", 1))
+        self.name, self.meaning = name, meaning
+        self.share = 0.05 if batch == 1 else 1.0
+        self._script, self._batch, self._connections = script, batch, connections
+
+    async def run(self, target: Target, tasks: int) -> Sample:
+        """Enqueue with pgbench."""
+        tasks = whole(tasks, self._batch * self._connections)
+        await target.empty()
+        async with target.counted() as work:
+            seconds = await pgbench.run(
+                target,
+                self._script,
+                connections=self._connections,
+                transactions=tasks // self._batch,
+            )
+        await _check(target, tasks)
+        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+
+
+class BatchEnqueue(Case):
+    """`TaskStore.enqueue`, one batch after the other on one connection."""
+
+    def __init__(self, batch: int) -> None:
+        """Enqueue `batch` tasks a call."""
+        self.name = f"store, {batch} at a time"
+        self.meaning = "TaskStore.enqueue in one process, one connection"
+        self._batch = batch
+
+    async def run(self, target: Target, tasks: int) -> Sample:
+        """Enqueue through the store."""
+        tasks = whole(tasks, self._batch)
+        await target.empty()
+        async with target.counted() as work, AsyncExitStack() as stack:
+            db = Database.of(target.settings, application="bench-store")
+            stack.push_async_callback(db.close)
+            store = Store.of(db)
+            began = time.perf_counter()
+            for _ in range(tasks // self._batch):
+                await store.tasks.enqueue([_task() for _ in range(self._batch)])
+            seconds = time.perf_counter() - began
+        await _check(target, tasks)
+        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+
+
+class ApiEnqueue(Case):
+    """Single tasks as the API's handlers enqueue them: concurrent ones share an insert."""
+
+    def __init__(self, askers: int) -> None:
+        """Keep so many requests going."""
+        self.name = f"API's path, {askers} at once"
+        self.meaning = f"single tasks through the API's Enqueuer, {askers} concurrent, without HTTP"
+        self._askers = askers
+
+    async def run(self, target: Target, tasks: int) -> Sample:
+        """Enqueue single tasks from many askers."""
+        tasks = whole(tasks, self._askers)
+        await target.empty()
+        async with target.counted() as work, AsyncExitStack() as stack:
+            db = Database.of(target.settings, application="bench-api")
+            stack.push_async_callback(db.close)
+            hints = Hints(db)
+            stack.push_async_callback(hints.stop)
+            enqueuer = Enqueuer(Store.of(db).tasks, hints, ApiMetrics(), target.settings)
+            began = time.perf_counter()
+            await asyncio.gather(
+                *(_ask(enqueuer, tasks // self._askers) for _ in range(self._askers))
+            )
+            seconds = time.perf_counter() - began
+        await _check(target, tasks)
+        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+
+
+def limits(batches: Sequence[int], connections: Sequence[int]) -> list[Case]:
+    """Return the settings of which the best is the limit."""
+    return [
+        ScriptEnqueue(
+            f"SQL, {many} x {batch}",
+            f"enqueue.sql by pgbench, {batch} tasks, {many} connections",
+            pgbench.enqueue_script(batch),
+            connections=many,
+        )
+        for many in connections
+        for batch in batches
+    ]
+
+
+def cases() -> list[Case]:
+    """Return Tidemill's ways of enqueueing."""
+    return [
+        BatchEnqueue(1000),
+        ApiEnqueue(ASKERS),
+        ScriptEnqueue(
+            "tidemill.enqueue_many, 1000",
+            "the SQL function by pgbench, 1000 tasks a call, 2 connections",
+            pgbench.function_script(1000),
+            connections=2,
+        ),
+        ScriptEnqueue(
+            "tidemill.enqueue, one",
+            "the SQL function by pgbench, one task a transaction, 4 connections",
+            pgbench.function_script(1),
+            connections=4,
+        ),
+    ]
+
+
+def _task() -> NewTask:
+    return NewTask(type=noop.TYPE, payload=noop.PAYLOAD, queue=QUEUE)
+
+
+async def _ask(enqueuer: Enqueuer, count: int) -> None:
+    for _ in range(count):
+        await enqueuer.one(_task())
+
+
+async def _check(target: Target, tasks: int) -> None:
+    ready = await target.number("SELECT count(*) FROM tidemill.ready")
+    bodies = await target.number("SELECT count(*) FROM tidemill.tasks")
+    if not ready == bodies == tasks:
+        raise BenchError(f"{tasks} tasks must be queued (found {ready} rows, {bodies} bodies)")

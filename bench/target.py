@@ -1,0 +1,159 @@
+"""The database that is measured: filled, emptied, and asked what it did."""
+
+import os
+import platform
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from bench import noop
+from tidemill.db import Database
+from tidemill.settings import Settings
+
+QUEUE = "bench"
+FILL_CHUNK = 5000
+
+_TABLES = (
+    "tasks, ready, scheduled, leases, attempts, dead_letters, idempotency_keys, "
+    "throughput_deltas, throughput, workers"
+)
+_SETTINGS = (
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "autovacuum",
+    "shared_buffers",
+    "max_wal_size",
+    "checkpoint_timeout",
+    "wal_compression",
+    "wal_sync_method",
+)
+# The bench's own statements are told from what is measured by this comment.
+_OWN = "/* bench */"
+
+
+@dataclass
+class Work:
+    """What the server did during a block."""
+
+    wal_bytes: int = 0
+    statements: int = 0
+
+
+@dataclass
+class Target:
+    """A scratch database. `pgbench` is the program's path, `url` carries the password."""
+
+    url: str
+    pgbench: str
+    settings: Settings
+    db: Database
+    exact_statements: bool
+    """Statements are counted by pg_stat_statements, else by the transactions of the database"""
+
+    _asked: int = field(default=0, init=False)
+
+    async def ask(self, statement: str, *args: object) -> list[tuple[object, ...]]:
+        """Run a statement of the bench's own: it does not count as work."""
+        self._asked += 1
+        return [tuple(row) for row in await self.db.fetch(f"{_OWN} {statement}", *args)]
+
+    async def number(self, statement: str, *args: object) -> int:
+        """Return the single number that a statement of the bench's own yields."""
+        return int(str((await self.ask(statement, *args))[0][0]))
+
+    async def empty(self) -> None:
+        """Remove all tasks and workers; the checkpoint keeps full-page images out of the run."""
+        names = ", ".join(f"tidemill.{each.strip()}" for each in _TABLES.split(","))
+        await self.ask(f"TRUNCATE {names}")
+        await self.ask(
+            "INSERT INTO tidemill.queues (name) VALUES ($1) ON CONFLICT (name) "
+            "DO UPDATE SET paused = false",
+            QUEUE,
+        )
+        await self.ask("CHECKPOINT")
+
+    async def fill(self, tasks: int) -> None:
+        """Empty the target, then enqueue `tasks` no-op tasks."""
+        await self.empty()
+        for done in range(0, tasks, FILL_CHUNK):
+            count = min(FILL_CHUNK, tasks - done)
+            await self.ask(FILL, count, noop.TYPE, noop.PAYLOAD_TEXT, QUEUE)
+        await self.ask("ANALYZE tidemill.ready, tidemill.tasks, tidemill.leases")
+
+    async def queue_id(self) -> int:
+        """Return the id of the queue that is measured."""
+        return await self.number("SELECT id FROM tidemill.queues WHERE name = $1", QUEUE)
+
+    async def pause(self, *, paused: bool) -> None:
+        """Pause the queue, or let it go and tell the workers."""
+        await self.ask(
+            "UPDATE tidemill.queues SET paused = $2 WHERE name = $1 "
+            "RETURNING pg_notify('tidemill', name)",
+            QUEUE,
+            paused,
+        )
+
+    async def drained(self) -> bool:
+        """Return whether nothing waits and nothing runs."""
+        rows = await self.ask(
+            "SELECT NOT EXISTS (SELECT FROM tidemill.leases) "
+            "AND NOT EXISTS (SELECT FROM tidemill.ready)"
+        )
+        return bool(rows[0][0])
+
+    @asynccontextmanager
+    async def counted(self) -> AsyncGenerator[Work]:
+        """Count the server's work in the block, which must close its own sessions."""
+        work = Work()
+        if self.exact_statements:
+            await self.ask("SELECT pg_stat_statements_reset()")
+        before, lsn = await self._statements(), await self._lsn()
+        asked = self._asked
+        yield work
+        asked = self._asked - asked
+        work.wal_bytes = await self._lsn() - lsn
+        statements = await self._statements() - before
+        work.statements = statements if self.exact_statements else max(0, statements - asked - 2)
+
+    async def facts(self) -> dict[str, str]:
+        """Return the machine and the server's settings that matter."""
+        rows = await self.ask(
+            "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY ($1::text[])",
+            list(_SETTINGS),
+        )
+        known = {str(name): str(value) for name, value in rows}
+        machine = {
+            "cpus": str(
+                len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            ),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+        }
+        return machine | {name: known[name] for name in _SETTINGS if name in known}
+
+    async def _lsn(self) -> int:
+        return await self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+
+    async def _statements(self) -> int:
+        if self.exact_statements:
+            return await self.number(
+                "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements "
+                "WHERE toplevel AND query NOT LIKE $1 AND dbid = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())",
+                f"{_OWN}%",
+            )
+        await self.ask("SELECT pg_stat_clear_snapshot()")
+        return await self.number(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database "
+            "WHERE datname = current_database()"
+        )
+
+
+FILL = """
+SELECT count(*) FROM tidemill.enqueue_rows(
+    array_fill($2::text, ARRAY[$1::integer]), array_fill($3::json, ARRAY[$1]),
+    array_fill($4::text, ARRAY[$1]),
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+"""

@@ -1,0 +1,75 @@
+"""Worker processes as a user starts them."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bench.case import BenchError
+from bench.target import QUEUE, Target
+
+ROOT = Path(__file__).resolve().parents[1]
+APP = "bench.noop:app"
+START_SECONDS = 30.0
+STOP_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def working(target: Target, processes: int) -> AsyncGenerator[None]:
+    """Yield when so many workers listen; stop them at the end. Raises BenchError."""
+    with tempfile.TemporaryFile("w+") as log:
+        started = [await _start(target, log.fileno()) for _ in range(processes)]
+        try:
+            await _until_listening(target, started)
+            yield
+        except BenchError as error:
+            log.seek(0)
+            raise BenchError(f"{error}\n{log.read()[-2000:]}") from None
+        finally:
+            await asyncio.gather(*map(_stop, started))
+
+
+async def _start(target: Target, log: int) -> asyncio.subprocess.Process:
+    environment = {
+        **os.environ,
+        "TIDEMILL_DATABASE_URL": target.url,
+        "TIDEMILL_QUEUES": QUEUE,
+        "TIDEMILL_LOG_LEVEL": "warning",
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tidemill_cli", "worker", APP),
+        cwd=ROOT,
+        env=environment,
+        stdout=log,
+        stderr=log,
+    )
+
+
+async def _until_listening(target: Target, started: list[asyncio.subprocess.Process]) -> None:
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    while await _listening(target) < len(started):
+        if any(each.returncode is not None for each in started):
+            raise BenchError("a worker process ended at once")
+        if asyncio.get_running_loop().time() > deadline:
+            raise BenchError(f"the workers were not ready within {START_SECONDS:g} s")
+        await asyncio.sleep(0.05)
+
+
+async def _listening(target: Target) -> int:
+    return await target.number(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'tidemill-worker-listener' AND query LIKE 'LISTEN%'"
+    )
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
