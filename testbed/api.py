@@ -67,5 +67,7 @@ class Api:
             code, node = self.request("GET", f"/api/v1/nodes/{name}")
         except (OSError, http.client.HTTPException):
             return False
-        conditions = node["status"].get("conditions", []) if code == http.client.OK else []
+        if code != http.client.OK:
+            return False
+        conditions: list[dict[str, str]] = node["status"].get("conditions", [])
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, TypeAlias
 
 from testbed.binaries import PROGRAMS
 
@@ -23,7 +24,12 @@ exit codes: 0 done; 1 a step failed (its log is named); 2 wrong usage; 3 no clus
 4 the machine lacks something; 5 something is in use; status: 0 whole, 1 broken, 3 none
 """
 PASS_THROUGH = ("kubectl", "helm", "helm3")
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+if TYPE_CHECKING:
+    # argparse has no public name for what `add_subparsers` returns.
+    Commands: TypeAlias = argparse._SubParsersAction[  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        argparse.ArgumentParser
+    ]
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -142,7 +148,7 @@ def _add_tool_commands(commands: Commands, state: argparse.ArgumentParser) -> No
             name,
             parents=[state],
             add_help=False,
-            help=f"run {'kubectl' if name == 'kubectl' else name} on the cluster, with any arguments",
+            help=f"run {name} on the cluster, with any arguments",
         )
     which = commands.add_parser(
         "which", parents=[state], help="print the path of a program, built if it is missing"

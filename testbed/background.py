@@ -13,11 +13,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from testbed import cluster as clusters
-from testbed import forward, processes, volumes
+from testbed import forward, places, processes, volumes
 from testbed.errors import BedError, BusyError
 from testbed.paths import SOURCE, State
 
 if TYPE_CHECKING:
+    from testbed.cluster import Cluster
     from testbed.forward import Forward
 
 READY_SECONDS = 10.0
@@ -29,12 +30,12 @@ def _argv(*arguments: str) -> list[str]:
     return ["env", path, sys.executable, "-m", "testbed.background", *arguments]
 
 
-def start_volumes(state: State) -> None:
+def start_volumes(cluster: Cluster, state: State) -> None:
     """Start the recycling of volumes."""
-    processes.spawn(state, "volumes", _argv("volumes", str(state.root)))
+    processes.spawn(state, "volumes", _argv("volumes", str(state.root)), places.host(cluster))
 
 
-def start_forward(state: State, wanted: Forward) -> None:
+def start_forward(cluster: Cluster, state: State, wanted: Forward) -> None:
     """Start a forwarding and return when it accepts connections.
 
     Raises:
@@ -47,7 +48,7 @@ def start_forward(state: State, wanted: Forward) -> None:
         raise BusyError(f"port {wanted.port} of 127.0.0.1 is in use by another program")
     target = f"{wanted.target_host}:{wanted.target_port}"
     command = _argv("forward", str(state.root), str(wanted.port), target)
-    processes.spawn(state, wanted.process, command)
+    processes.spawn(state, wanted.process, command, places.host(cluster))
     processes.wait_until(
         lambda: _accepts(wanted.port),
         step="forward",

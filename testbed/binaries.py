@@ -17,7 +17,7 @@ from testbed.errors import PrerequisiteError
 from testbed.paths import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from testbed.paths import Cache
     from testbed.progress import Say
@@ -118,7 +118,7 @@ def ensure_kubectl(cache: Cache, say: Say) -> Path:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def _only_one(lock: Path) -> Generator[None]:
     """Hold a lock file, so that of two commands at once one builds and the other waits."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:

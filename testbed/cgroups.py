@@ -1,6 +1,7 @@
-"""The cluster's own cgroup, on cgroup v1 and v2: everything that runs in pods is inside it.
+"""The cluster's own cgroup, on cgroup v1 and v2: every process of the cluster is inside it.
 
-The kubelet gets it as its `cgroupRoot` and puts `kubepods` into it. With v1 every mounted
+The kubelet gets it as its `cgroupRoot` and puts `kubepods` into it; the components and what
+they start (containerd's shims outlive containerd) are in `system`. With v1 every mounted
 controller has a tree of its own, and so has the cgroup; with v2 there is one tree.
 """
 
@@ -52,6 +53,12 @@ def folders(name: str, root: Path = ROOT) -> list[Path]:
     return [tree / path(name)[1:] for tree in trees if (tree / path(name)[1:]).is_dir()]
 
 
+def system(name: str, root: Path = ROOT) -> Path:
+    """Return the file to which a component writes its id to be inside."""
+    tree = root if unified(root) else root / "pids"
+    return tree / path(name)[1:] / "system" / "cgroup.procs"
+
+
 def create(name: str, root: Path = ROOT) -> None:
     """Make the cgroup in every tree, with all that the kubelet asks of its root."""
     if unified(root):
@@ -59,6 +66,7 @@ def create(name: str, root: Path = ROOT) -> None:
         _delegate(root)
         own.mkdir(exist_ok=True)
         _delegate(own)
+        system(name, root).parent.mkdir(exist_ok=True)
         return
     for tree in sorted(root.glob("*")):
         if tree.is_symlink() or not (tree / "cgroup.procs").exists():
@@ -68,6 +76,7 @@ def create(name: str, root: Path = ROOT) -> None:
         for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new v1 cpuset
             if (tree / setting).exists():
                 (own / setting).write_text((tree / setting).read_text())
+    system(name, root).parent.mkdir(exist_ok=True)
 
 
 def _delegate(folder: Path) -> None:
@@ -102,7 +111,7 @@ def kill(name: str) -> None:
     end = time.monotonic() + KILL_SECONDS
     while inside := processes(name):
         if time.monotonic() > end:
-            raise StepError("stop pods", f"processes {sorted(inside)} survive SIGKILL")
+            raise StepError("stop processes", f"processes {sorted(inside)} survive SIGKILL")
         for pid in inside:
             try:
                 os.kill(pid, signal.SIGKILL)

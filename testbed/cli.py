@@ -53,6 +53,9 @@ def main(argv: list[str]) -> int:
     except BedError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, a right that is missing: the text names the file
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -113,8 +116,9 @@ def _kubeconfig(given: argparse.Namespace, state: State, cache: Cache, say: Say)
 
 def _forward(given: argparse.Namespace, state: State, cache: Cache, say: Say) -> int:
     del cache
-    wanted = forward.parse(given.port, given.target, clusters.need(state))
-    background.start_forward(state, wanted)
+    cluster = clusters.need(state)
+    wanted = forward.parse(given.port, given.target, cluster)
+    background.start_forward(cluster, state, wanted)
     say(f"127.0.0.1:{wanted.port} leads to {wanted.target_host}:{wanted.target_port}")
     return 0
 
@@ -179,7 +183,7 @@ def _pass_through(given: argparse.Namespace, state: State, cache: Cache, say: Sa
     clusters.need(state)
     program = _program(given.command, cache, say)
     environment = {**os.environ, "KUBECONFIG": str(state.kubeconfig)}
-    os.execve(program, [str(program), *given.arguments], environment)
+    os.execve(program, [str(program), *given.arguments], environment)  # noqa: S606 - no shell
 
 
 def _prerequisites(given: argparse.Namespace, state: State, cache: Cache, say: Say) -> int:
@@ -189,7 +193,9 @@ def _prerequisites(given: argparse.Namespace, state: State, cache: Cache, say: S
         print(json.dumps([asdict(check) for check in found], indent=2))
     else:
         for check in found:
-            print(f"{'ok     ' if check.met else 'MISSING'} {check.name:9} {check.advice if not check.met else ''}")
+            print(
+                f"ok       {check.name}" if check.met else f"MISSING  {check.name}: {check.advice}"
+            )
     return 0 if all(check.met for check in found) else PrerequisiteError.exit_code
 
 

@@ -60,7 +60,8 @@ def parse(text: str) -> Cluster:
         ValueError, TypeError, KeyError: it is none.
     """
     fields: dict[str, Any] = json.loads(text)
-    return Cluster(**{**fields, "addresses": Addresses(**fields["addresses"])})
+    given: dict[str, Any] = fields.pop("addresses")
+    return Cluster(**fields, addresses=Addresses(**given))
 
 
 def load(state: State) -> Cluster | None:

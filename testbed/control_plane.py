@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from testbed import kubeconfig, processes
+from testbed import kubeconfig, places, processes
 from testbed.api import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from testbed.cluster import Cluster
@@ -123,7 +122,7 @@ def _client_flags(state: State, name: str, port: int) -> list[str]:
     ]
 
 
-def start(cluster: Cluster, state: State, kube: Path, enter: Sequence[str]) -> None:
+def start(cluster: Cluster, state: State, kube: Path) -> None:
     """Start the control plane and return when the API server is ready.
 
     Raises:
@@ -137,7 +136,8 @@ def start(cluster: Cluster, state: State, kube: Path, enter: Sequence[str]) -> N
     kubeconfig.write(cluster, state.pki, "admin", state.kubeconfig)
 
     def spawn(name: str, program: str, flags: list[str]) -> None:
-        processes.spawn(state, name, [str(kube), program, *flags], enter=enter)
+        place = places.inside(cluster, state)
+        processes.spawn(state, name, [str(kube), program, *flags], place)
 
     spawn("etcd", "etcd", [f"--config-file={config}"])
     spawn("apiserver", "kube-apiserver", apiserver_flags(cluster, state))

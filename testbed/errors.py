@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOG_LINES = 8
+LOG_LINES = 12
+LINE_LENGTH = 400
 
 
 class BedError(Exception):
@@ -73,4 +74,5 @@ def last_lines(log: Path, count: int = LOG_LINES) -> list[str]:
         text = log.read_text(errors="replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
+    return [line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]}…" for line in lines]

@@ -31,7 +31,8 @@ class Health:
     def whole(self) -> bool:
         """Nothing that should be there is missing."""
         running = all(self.processes[name] for name in self.cluster.expected_processes())
-        return running and self.api and (self.cluster.control_plane_only or self.node and self.dns)
+        node = self.cluster.control_plane_only or (self.node and self.dns)
+        return running and self.api and node
 
     def problems(self) -> list[str]:
         """Return what is wrong, in words."""

@@ -18,13 +18,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed import cluster as clusters
 from testbed import locking, node, progress, teardown
-from testbed.cluster import Cluster
 from testbed.errors import BedError, NotUpError, UsageError
 from testbed.paths import Cache, State
 from testbed.up import Request, up
+
+if TYPE_CHECKING:
+    from testbed.cluster import Cluster
 
 # pytest-kind touches its file before `create`; kind writes into it, and so do we.
 KUBECONFIG_MODE = 0o600

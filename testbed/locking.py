@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from testbed.errors import BusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from testbed.paths import State
     from testbed.progress import Say
@@ -19,7 +19,7 @@ WAIT_SECONDS = 180.0
 
 
 @contextmanager
-def exclusive(state: State, say: Say, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+def exclusive(state: State, say: Say, *, wait_seconds: float = WAIT_SECONDS) -> Generator[None]:
     """Hold the state folder's lock; the kernel gives it back however the holder ends.
 
     Raises:

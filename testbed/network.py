@@ -3,6 +3,9 @@
 kube-proxy's rules, the pods' bridge and every listening port live inside the namespace. On
 the host there is one interface; the routes go when it goes, so removing it and the namespace
 removes everything. The host's own iptables rules are never touched.
+
+The namespace is kept by a file in the state folder on which it is mounted, not by
+`ip netns`, which would leave a mount of its own on the machine.
 """
 
 from __future__ import annotations
@@ -14,24 +17,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed import shell
-from testbed.errors import BusyError, StepError
+from testbed import mounts, shell
+from testbed.errors import StepError
 
 if TYPE_CHECKING:
-    from testbed.addresses import Addresses
+    from testbed.cluster import Cluster
+    from testbed.paths import State
 
-NAMESPACES = Path("/run/netns")
+INTERFACES = Path("/sys/class/net")
 KILL_SECONDS = 20.0
 
 
-def file(name: str) -> Path:
-    """Return the namespace's file."""
-    return NAMESPACES / name
-
-
-def enter(name: str) -> list[str]:
+def enter(state: State) -> list[str]:
     """Return the command that runs its arguments inside the namespace."""
-    return ["nsenter", f"--net={file(name)}", "--"]
+    return ["nsenter", f"--net={state.namespace}", "--"]
 
 
 def interface(name: str) -> str:
@@ -40,8 +39,8 @@ def interface(name: str) -> str:
 
 
 def exists(name: str) -> bool:
-    """Tell whether a namespace or an interface of this name is there."""
-    return file(name).exists() or Path("/sys/class/net", interface(name)).exists()
+    """Tell whether there is an interface of this cluster name."""
+    return (INTERFACES / interface(name)).exists()
 
 
 def destinations() -> list[str]:
@@ -52,62 +51,51 @@ def destinations() -> list[str]:
     return [str(route.get("dst", "")) for route in routes]
 
 
-def need_free(name: str) -> None:
-    """Check that no other cluster has the name.
-
-    Raises:
-        BusyError: there is a namespace or an interface of this name.
-    """
-    if exists(name):
-        raise BusyError(
-            f"a network namespace or interface of {name!r} exists already, made from another state "
-            f"folder: `python3 -m testbed down` there, or `down --name {name}` if that is gone"
-        )
-
-
-def create(name: str, addresses: Addresses) -> None:
+def create(cluster: Cluster, state: State) -> None:
     """Make the namespace, the cable and the routes.
 
     Raises:
         StepError: the kernel refuses one of them.
     """
-    for command in _commands(name, addresses):
+    state.namespace.touch()
+    for command in _commands(cluster, state):
         shell.run(command, step="network")
 
 
-def _commands(name: str, addresses: Addresses) -> list[list[str]]:
-    host, node = interface(name), f"{name}-node"
-    inside = ["ip", "-n", name]
-    # Pods reach services of the node's own loopback addresses, and each other, by forwarding.
+def _commands(cluster: Cluster, state: State) -> list[list[str]]:
+    addresses = cluster.addresses
+    host, node = interface(cluster.name), f"{cluster.name}-node"
+    namespace = str(state.namespace)
+    inside = [*enter(state), "ip"]
+    # Pods reach each other and services by forwarding, also from the node's own loopback.
     forwarding = (
         "echo 1 > /proc/sys/net/ipv4/ip_forward; "
         "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet"
     )
     commands = [
-        ["ip", "netns", "add", name],
-        ["ip", "link", "add", host, "type", "veth", "peer", "name", node, "netns", name],
+        ["unshare", f"--net={namespace}", "true"],
+        ["ip", "link", "add", host, "type", "veth", "peer", "name", node, "netns", namespace],
         ["ip", "addr", "add", f"{addresses.host_ip}/30", "dev", host],
         ["ip", "link", "set", host, "up"],
         [*inside, "addr", "add", f"{addresses.node_ip}/30", "dev", node],
         [*inside, "link", "set", node, "up"],
         [*inside, "link", "set", "lo", "up"],
         [*inside, "route", "add", "default", "via", addresses.host_ip],
-        [*enter(name), "sh", "-ec", forwarding],
+        [*enter(state), "sh", "-ec", forwarding],
     ]
     # Before any packet to a pod or a service: without these it would go to the outside.
-    for target in (addresses.pods, addresses.services):
-        commands.append(["ip", "route", "add", target, "via", addresses.node_ip])
-    return commands
+    targets = (addresses.pods, addresses.services)
+    return commands + [["ip", "route", "add", t, "via", addresses.node_ip] for t in targets]
 
 
-def kill_inside(name: str) -> None:
-    """Kill every process in the namespace: shims outlive containerd and are in no pod's cgroup.
+def kill_inside(state: State) -> None:
+    """Kill every process in the namespace; only the cluster's can be there.
 
     Raises:
         StepError: processes were left after 20 s.
     """
     end = time.monotonic() + KILL_SECONDS
-    while inside := _inside(name):
+    while inside := _inside(state):
         if time.monotonic() > end:
             raise StepError("stop node", f"processes {inside} survive SIGKILL")
         for pid in inside:
@@ -118,20 +106,30 @@ def kill_inside(name: str) -> None:
         time.sleep(0.05)
 
 
-def _inside(name: str) -> list[int]:
-    if not file(name).exists():
+def _inside(state: State) -> list[int]:
+    # Without its mount the file is no namespace but a plain file, and nobody is inside.
+    if state.namespace not in mounts.points():
         return []
-    # A file that a killed `ip netns add` left without its mount is no namespace.
-    if not os.path.ismount(file(name)):
-        return []
-    listed = shell.run(["ip", "netns", "pids", name], step="list the namespace's processes")
-    return [int(line) for line in listed.split()]
+    wanted = state.namespace.stat()
+    return [pid for pid in _pids() if _namespace(pid) == (wanted.st_dev, wanted.st_ino)]
 
 
-def remove(name: str) -> None:
+def _pids() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+
+
+def _namespace(pid: int) -> tuple[int, int] | None:
+    try:
+        found = Path(f"/proc/{pid}/ns/net").stat()
+    except OSError:  # it has ended
+        return None
+    return found.st_dev, found.st_ino
+
+
+def remove(name: str, state: State) -> None:
     """Remove the interface (and with it the routes) and the namespace, as far as they exist."""
-    if Path("/sys/class/net", interface(name)).exists():
+    if exists(name):
         shell.run(["ip", "link", "del", interface(name)], step="remove interface")
-    if file(name).exists() and os.path.ismount(file(name)):
-        shell.run(["ip", "netns", "del", name], step="remove network namespace")
-    file(name).unlink(missing_ok=True)
+    while state.namespace in mounts.points():
+        shell.run(["umount", "-n", str(state.namespace)], step="remove network namespace")
+    state.namespace.unlink(missing_ok=True)

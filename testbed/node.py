@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed import kubeconfig, leftovers, network, node_config, processes, shell
+from testbed import kubeconfig, node_config, places, processes, shell
 from testbed.api import Api
-from testbed.errors import NotUpError
+from testbed.errors import UsageError
 
 if TYPE_CHECKING:
     from testbed.cluster import Cluster
@@ -16,25 +16,30 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60.0
 IMPORT_STEP = "import image"
-# containerd, its shims, the CNI plugins and the kubelet write here whatever their settings say.
-FIXED_FOLDERS = tuple(
-    map(
-        Path,
-        (
-            "/run/containerd",
-            "/run/netns",
-            "/var/lib/cni",
-            "/var/lib/kubelet",
-            "/var/log/containers",
-        ),
-    )
-)
+# containerd, its shims, the CNI plugins and the kubelet write below these whatever their
+# settings say. The node has folders of ours in their stead, so the host's are never touched.
+HIDDEN_FOLDERS = (Path("/run"), Path("/var/lib"), Path("/var/log"))
 # $1 $2, $3 $4, …: what to mount where; then `--` and the program. Mounts spread between this
 # namespace's own copies (volumes must reach containers) and never to the host's.
 MOUNT_THEN_RUN = (
-    "mount --make-rshared / && "
-    'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit; shift 2; done; shift; exec "$@"'
+    "mount -n --make-rshared / && "
+    'while [ "$1" != -- ]; do mount -n --bind "$1" "$2" || exit; shift 2; done; shift; exec "$@"'
 )
+
+
+def refuse_hidden(*folders: Path) -> None:
+    """Check that the node can see the folders that it works with.
+
+    Raises:
+        UsageError: one is below a folder that the node has another one for.
+    """
+    for folder in folders:
+        for hidden in HIDDEN_FOLDERS:
+            if folder.resolve().is_relative_to(hidden):
+                raise UsageError(
+                    f"{folder} is below {hidden}, which the node does not share with the host: "
+                    "choose another place with --state or XDG_CACHE_HOME"
+                )
 
 
 def write_config(cluster: Cluster, state: State, cni: Path) -> None:
@@ -59,10 +64,9 @@ def _json(value: object) -> str:
 
 
 def start_containerd(cluster: Cluster, state: State) -> None:
-    """Start containerd in a new mount namespace, with folders of ours over the fixed ones."""
-    leftovers.make_folders(FIXED_FOLDERS, state)
+    """Start containerd in a new mount namespace, with folders of ours over the hidden ones."""
     mounts: list[str] = []
-    for folder in FIXED_FOLDERS:
+    for folder in HIDDEN_FOLDERS:
         own = state.data / "host" / folder.relative_to("/")
         own.mkdir(parents=True, exist_ok=True)
         mounts += [str(own), str(folder)]
@@ -71,7 +75,7 @@ def start_containerd(cluster: Cluster, state: State) -> None:
         state,
         "containerd",
         ["sh", "-c", MOUNT_THEN_RUN, "sh", *mounts, "--", *program],
-        enter=[*network.enter(cluster.name), "unshare", "--mount", "--propagation=private", "--"],
+        places.new_node(cluster, state),
     )
     processes.wait_until(
         lambda: shell.succeeds(ctr(state, "version")),
@@ -98,7 +102,7 @@ def start_agents(cluster: Cluster, state: State, kube: Path) -> None:
         "proxy": ["kube-proxy", f"--config={config / 'proxy.json'}"],
     }
     for name, arguments in programs.items():
-        processes.spawn(state, name, [str(kube), *arguments], enter=_enter(state, network=True))
+        processes.spawn(state, name, [str(kube), *arguments], places.node(cluster, state))
 
 
 def wait_ready(cluster: Cluster, state: State) -> None:
@@ -116,26 +120,13 @@ def wait_ready(cluster: Cluster, state: State) -> None:
 def start_dns(cluster: Cluster, state: State, coredns: Path) -> None:
     """Start CoreDNS on the node's address."""
     argv = [str(coredns), "-conf", str(state.config / "Corefile")]
-    processes.spawn(state, "dns", argv, enter=network.enter(cluster.name))
-
-
-def _enter(state: State, *, network: bool) -> list[str]:
-    """Return the command that runs its arguments in containerd's namespaces.
-
-    Raises:
-        NotUpError: containerd does not run.
-    """
-    containerd = processes.running(state, "containerd")
-    if containerd is None:
-        raise NotUpError(f"no containerd runs for {state.root}: is a cluster with a node up?")
-    kinds = ["--mount", "--net"] if network else ["--mount"]
-    return ["nsenter", f"--target={containerd.pid}", *kinds, "--"]
+    processes.spawn(state, "dns", argv, places.inside(cluster, state))
 
 
 def ctr(state: State, *arguments: str) -> list[str]:
     """Return the command line of containerd's client on the images and containers of pods."""
     client = ["ctr", "--address", str(state.containerd_socket), "--namespace", "k8s.io"]
-    return [*_enter(state, network=False), *client, *arguments]
+    return [*places.enter_node(state, "--mount"), *client, *arguments]
 
 
 def import_image(archive: Path, state: State) -> list[str]:

@@ -79,9 +79,9 @@ class State:
         return self.root / "cluster.json"
 
     @property
-    def made(self) -> Path:
-        """Folders and mounts outside of the state that did not exist before."""
-        return self.root / "made.json"
+    def namespace(self) -> Path:
+        """The file on which the network namespace is mounted."""
+        return self.root / "namespace"
 
     @property
     def lock(self) -> Path:

@@ -6,7 +6,7 @@ extension API servers), because whoever holds a certificate of the second may ac
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,8 @@ class Certificate:
 def wanted(cluster: Cluster) -> list[Certificate]:
     """Return the certificates that a cluster needs."""
     addresses = cluster.addresses
-    service = "kubernetes.default.svc.cluster.local".split(".")
-    names = ["localhost", *(".".join(service[:count]) for count in (1, 2, 3, 5))]
+    service = "kubernetes.default.svc"
+    names = ["localhost", "kubernetes", "kubernetes.default", service, f"{service}.cluster.local"]
     ips = {"127.0.0.1", addresses.kubernetes_ip, addresses.node_ip}
     found = [
         Certificate(
@@ -74,10 +74,14 @@ def create(cluster: Cluster, folder: Path) -> None:
     config = folder / "openssl.cnf"
     config.write_text(CONFIG)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda item: _authority(folder, *item), AUTHORITIES.items()))
         tokens = pool.submit(_token_keys, folder)
-        list(pool.map(lambda certificate: _sign(folder, certificate), wanted(cluster)))
-        tokens.result()
+        _finish([pool.submit(_authority, folder, *item) for item in AUTHORITIES.items()])
+        _finish([tokens, *(pool.submit(_sign, folder, one) for one in wanted(cluster))])
+
+
+def _finish(work: list[Future[None]]) -> None:
+    for one in work:
+        one.result()
 
 
 def _authority(folder: Path, name: str, subject: str) -> None:

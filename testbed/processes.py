@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from testbed.paths import State
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# $0 is the record's path; the rest is the program. The rename makes the record whole or absent.
-RECORD_THEN_RUN = f'cat {BOOT_ID} /proc/$$/stat > "$0.new" && mv "$0.new" "$0" && exec "$@"'
+# $0 is the record's path, $1 its cgroup's file; the rest is the program. The rename makes the
+# record whole or absent.
+RECORD_THEN_RUN = (
+    f'cat {BOOT_ID} /proc/$$/stat > "$0.new" && mv "$0.new" "$0" && '
+    'echo $$ > "$1" && shift && exec "$@"'
+)
 KILL_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
@@ -38,6 +42,18 @@ class Identity:
     pid: int
     start: int
     boot: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process runs.
+
+    `enter` is a command that runs its arguments there without forking (`nsenter …`); `cgroup`
+    is the file that takes the process's id.
+    """
+
+    enter: tuple[str, ...] = ()
+    cgroup: Path = Path("/dev/null")
 
 
 def parse_record(text: str) -> Identity | None:
@@ -82,14 +98,14 @@ def running(state: State, name: str) -> Identity | None:
     return identity if identity is not None and is_running(identity) else None
 
 
-def spawn(state: State, name: str, argv: Sequence[str], *, enter: Sequence[str] = ()) -> None:
+def spawn(state: State, name: str, argv: Sequence[str], place: Place) -> None:
     """Start a program in the background, recorded as `name`, with its output in the log.
 
     Args:
         state: the cluster's folder, which is also the program's working folder.
         name: the name of the record and of the log.
         argv: the program.
-        enter: a command that runs its arguments elsewhere (`nsenter …`) without forking.
+        place: the namespaces and the cgroup in which it runs.
     """
     state.processes.mkdir(parents=True, exist_ok=True)
     state.logs.mkdir(parents=True, exist_ok=True)
@@ -97,7 +113,7 @@ def spawn(state: State, name: str, argv: Sequence[str], *, enter: Sequence[str] 
     record.unlink(missing_ok=True)
     with state.log(name).open("wb") as log:
         child = subprocess.Popen(
-            [*enter, "sh", "-c", RECORD_THEN_RUN, str(record), *argv],
+            [*place.enter, "sh", "-c", RECORD_THEN_RUN, str(record), str(place.cgroup), *argv],
             cwd=state.root,
             stdin=subprocess.DEVNULL,
             stdout=log,

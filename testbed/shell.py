@@ -72,7 +72,7 @@ def run_logged(
                 child.kill()
                 child.wait()
     if code != 0:
-        raise StepError(step, f"{argv[0]} failed with exit code {code}", log)
+        raise StepError(step, f"failed with exit code {code}", log)
 
 
 def _wait(child: subprocess.Popen[bytes], tick: Callable[[], None]) -> int:

@@ -4,18 +4,18 @@ Every step asks what is there and removes that, so it may run twice, and after a
 `up` or of a component. Everything is killed outright: all data of the cluster goes as well,
 and a graceful end of a dozen programs would take longer for nothing.
 
-The order matters only here: first what would start other processes again (the kubelet, then
-containerd), then the pods, then the rest; cgroups and the namespace when they are empty; the
-record last, for without it nobody knows that there was a cluster.
+The order matters only here: first what starts other processes (the kubelet and containerd),
+then the rest by record, then whatever else is in the cluster's cgroup or network (pods, shims);
+the cgroup and the namespace when they are empty; the record of the cluster last, for without
+it nobody knows that there was one.
 """
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed import cgroups, leftovers, network, processes
+from testbed import cgroups, mounts, network, processes
 from testbed import cluster as clusters
 from testbed.errors import StepError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from testbed.progress import Say
 
 STARTERS = ("kubelet", "containerd")
-MOUNTS = Path("/proc/self/mountinfo")
 
 
 def down(state: State, name: str | None, say: Say) -> None:
@@ -48,14 +47,12 @@ def clear(state: State, name: str | None, say: Say) -> None:
     """Remove everything of a cluster but its logs."""
     for names in order(processes.recorded(state)):
         processes.stop(state, names)
-        if names == list(STARTERS) and name is not None:
-            cgroups.kill(name)
-    say("processes and pods stopped")
     if name is not None:
-        network.kill_inside(name)
+        cgroups.kill(name)
+        network.kill_inside(state)
+        say("processes and pods stopped")
         cgroups.remove(name)
-        network.remove(name)
-    leftovers.undo(state)
+        network.remove(name, state)
     clear_files(state)
 
 
@@ -66,7 +63,7 @@ def order(names: Iterable[str]) -> list[list[str]]:
 
 def clear_files(state: State) -> None:
     """Remove what a cluster wrote into the state folder; the record goes last."""
-    mounted = mounts_below(state.root, MOUNTS.read_text())
+    mounted = mounts.below(state.root)
     if mounted:
         raise StepError("remove files", f"{mounted[0]} is still mounted: unmount it first")
     for folder in (state.data, state.pki, state.config, state.processes):
@@ -74,9 +71,3 @@ def clear_files(state: State) -> None:
             shutil.rmtree(folder)
     for file in (state.kubeconfig, state.record.with_suffix(".new"), state.record):
         file.unlink(missing_ok=True)
-
-
-def mounts_below(folder: Path, table: str) -> list[Path]:
-    """Return the mount points at or below a folder; `table` is /proc/PID/mountinfo."""
-    points = [Path(line.split()[4]) for line in table.splitlines()]
-    return [point for point in points if point.is_relative_to(folder)]

@@ -14,7 +14,6 @@ from testbed import (
     cgroups,
     control_plane,
     health,
-    leftovers,
     locking,
     network,
     node,
@@ -75,6 +74,8 @@ def up(request: Request, state: State, cache: Cache, say: Say) -> Cluster:
         StepError: a step failed; then everything was removed again, but the logs.
     """
     request.cluster(addresses.of_slot(0))  # refuses a bad name before any work
+    if not request.control_plane_only:
+        node.refuse_hidden(state.root, cache.root)
     prerequisites.ensure(cache, state, say, control_plane_only=request.control_plane_only)
     programs = _programs(request, cache, say)
     with locking.exclusive(state, say):
@@ -117,7 +118,7 @@ def _start(request: Request, state: State, programs: _Programs, say: Say) -> Clu
         cluster = request.cluster(addresses.on_loopback())
     else:
         cluster = request.cluster(addresses.of_slot(addresses.free_slot(network.destinations())))
-        network.need_free(cluster.name)
+        _need_free(cluster.name)
     clusters.save(cluster, state)
     try:
         state.data.mkdir(parents=True, exist_ok=True)
@@ -134,8 +135,17 @@ def _start(request: Request, state: State, programs: _Programs, say: Say) -> Clu
     return cluster
 
 
+def _need_free(name: str) -> None:
+    """Refuse the name of a cluster that another state folder has up, or had."""
+    if network.exists(name) or cgroups.folders(name):
+        raise BusyError(
+            f"a cluster {name!r} exists that was made with another state folder: choose another "
+            f"--name, or run `down` with that --state (`down --name {name}` if the folder is gone)"
+        )
+
+
 def _control_plane(cluster: Cluster, state: State, programs: _Programs, say: Say) -> None:
-    control_plane.start(cluster, state, programs.kube, enter=[])
+    control_plane.start(cluster, state, programs.kube)
     say("API server ready")
     control_plane.wait_for_default_account(cluster, state)
 
@@ -143,19 +153,18 @@ def _control_plane(cluster: Cluster, state: State, programs: _Programs, say: Say
 def _node(cluster: Cluster, state: State, programs: _Programs, say: Say) -> None:
     if programs.coredns is None or programs.pause_image is None or programs.cni is None:
         raise PrerequisiteError("the CNI plugins are missing (containernetworking-plugins)")
-    leftovers.note_namespace_mount(state)
-    network.create(cluster.name, cluster.addresses)
     cgroups.create(cluster.name)
+    network.create(cluster, state)
     node.write_config(cluster, state, programs.cni)
     node.start_containerd(cluster, state)
     node.import_image(programs.pause_image, state)
     say("containerd ready")
-    control_plane.start(cluster, state, programs.kube, enter=network.enter(cluster.name))
+    control_plane.start(cluster, state, programs.kube)
     say("API server ready")
     node.start_agents(cluster, state, programs.kube)
     _create_objects(cluster, state, programs.kube)
     node.start_dns(cluster, state, programs.coredns)
-    background.start_volumes(state)
+    background.start_volumes(cluster, state)
     control_plane.wait_for_default_account(cluster, state)
     node.wait_ready(cluster, state)
     say("node Ready")

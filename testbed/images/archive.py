@@ -13,7 +13,7 @@ import platform
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,7 +30,7 @@ class Layer:
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - see __exit__
         self._seen: set[str] = set()
 
-    def __enter__(self) -> Layer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -64,11 +64,11 @@ class Layer:
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             self._tar.addfile(entry)
 
-    def text(self, name: str, content: str) -> None:
+    def text(self, name: str, content: str, mode: int = 0o644) -> None:
         """Add a file with this content."""
         if (entry := self._entry(name)) is not None:
             data = content.encode()
-            entry.size, entry.mode = len(data), 0o644
+            entry.size, entry.mode = len(data), mode
             self._tar.addfile(entry, io.BytesIO(data))
 
     def file(self, name: str, source: Path) -> None:
@@ -113,6 +113,8 @@ def _config(digest: str, settings: dict[str, object]) -> bytes:
         "os": "linux",
         "config": {"Env": [PATH_VARIABLE], **settings},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        # One entry for each layer: buildah refuses to add layers to an image without it.
+        "history": [{"created_by": "tidemill testbed"}],
     }
     return json.dumps(config, sort_keys=True).encode()
 

@@ -33,8 +33,12 @@ CERTIFICATES = (
     Path("/etc/pki/tls/certs/ca-bundle.crt"),
 )
 # Parts of the standard library that no program needs, and a mark that forbids pip to install.
-LEFT_OUT = {"test", "tests", "__pycache__", "idlelib", "lib2to3", "turtledemo", "EXTERNALLY-MANAGED"}
-LEFT_OUT |= {"site-packages", "dist-packages"}
+LEFT_OUT = {
+    *("test", "tests", "__pycache__", "idlelib", "lib2to3", "turtledemo"),
+    *("site-packages", "dist-packages", "EXTERNALLY-MANAGED"),
+}
+# The C library has no UTF-8 locale built in; initdb and others want one.
+LOCALE = Path("/usr/lib/locale/C.utf8")
 # Found by name at run time (name service, C++ and older wheels), so `ldd` does not tell of them.
 EXTRA_LIBRARIES = (
     "libnss_dns.so.2",
@@ -47,6 +51,8 @@ EXTRA_LIBRARIES = (
     "libstdc++.so.6",
     "libgcc_s.so.1",
 )
+# The installation's own `pip` names the path of an interpreter that the image has not.
+PIP = '#!/bin/sh\nexec python3 -m pip "$@"\n'
 TEXTS = {
     "/etc/passwd": (
         "root:x:0:0:root:/root:/bin/sh\n"
@@ -55,7 +61,12 @@ TEXTS = {
     ),
     "/etc/group": "root:x:0:\npostgres:x:999:\nnogroup:x:65534:\n",
     "/etc/nsswitch.conf": "hosts: files dns\n",
-    "/etc/pip.conf": "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n",
+    "/etc/pip.conf": (
+        "[global]\n"
+        "cert = /etc/ssl/certs/ca-certificates.crt\n"
+        "disable-pip-version-check = true\n"
+        "root-user-action = ignore\n"
+    ),
 }
 
 
@@ -69,13 +80,20 @@ def ensure(cache: Cache, say: Say) -> Path:
             with archive.Layer(layer) as content:
                 _fill(content)
             archive.write(target, versions.BASE_IMAGE, layer, {"Cmd": ["/bin/sh"]})
+        for old in cache.images.glob("base-*.tar"):  # 80 MB each
+            if old != target:
+                old.unlink(missing_ok=True)
     return target
 
 
 def key() -> str:
     """Return what tells one base image from another: this Python and this file."""
     facts = f"{sys.version} {Path(sys.executable).resolve()}".encode()
-    return hashlib.sha256(facts + Path(__file__).read_bytes()).hexdigest()[:10]
+    return hashlib.sha256(facts + _source()).hexdigest()[:10]
+
+
+def _source() -> bytes:
+    return Path(__file__).read_bytes() + Path(archive.__file__).read_bytes()
 
 
 def _fill(layer: archive.Layer) -> None:
@@ -88,6 +106,9 @@ def _fill(layer: archive.Layer) -> None:
     certificates = next((path for path in CERTIFICATES if path.exists()), None)
     if certificates is not None:
         layer.file("/etc/ssl/certs/ca-certificates.crt", certificates)
+    for file in LOCALE.rglob("*"):
+        if file.is_file():
+            layer.file(str(file), file)
     _add_busybox(layer)
     _add_python(layer)
 
@@ -107,6 +128,8 @@ def _add_python(layer: archive.Layer) -> None:
     layer.file(f"/usr/local/bin/python{VERSION}", interpreter)
     for name in ("python3", "python"):
         layer.link(f"/usr/local/bin/{name}", f"python{VERSION}")
+    for name in ("pip", "pip3"):
+        layer.text(f"/usr/local/bin/{name}", PIP, mode=0o755)
     library = Path(sysconfig.get_path("stdlib", vars=_base()))
     for file in _files(library):
         layer.file(f"{TARGET}/{file.relative_to(library)}", file)

@@ -50,12 +50,21 @@ def build(request: Request, target: Path, cache: Cache, say: Say) -> None:
         say(f"build {request.name} from {request.folder}")
         buildah.run("build", *build_arguments(request))
         target.unlink(missing_ok=True)
-        buildah.run("save", "push", "--quiet", request.name, f"docker-archive:{target}:{request.name}")
+        buildah.run(
+            "save", "push", "--quiet", request.name, f"docker-archive:{target}:{request.name}"
+        )
 
 
 def build_arguments(request: Request) -> list[str]:
     """Return buildah's arguments for a request."""
-    arguments = ["bud", "--layers", "--pull-never", "--isolation=chroot", "--network=host"]
+    arguments = [
+        "bud",
+        "--layers",
+        "--force-rm",
+        "--pull-never",
+        "--isolation=chroot",
+        "--network=host",
+    ]
     arguments += ["--build-arg", f"BASE_IMAGE={versions.BASE_IMAGE}"]
     for argument in request.arguments:
         arguments += ["--build-arg", argument]
@@ -87,9 +96,13 @@ class _Buildah:
         log.unlink()
 
     def load_base(self) -> None:
-        """Bring the base image into the store, unless this very one is there."""
+        """Bring the base image into the store, unless this very one is there.
+
+        Builds by different Pythons keep different base images side by side; the common name
+        is that of the last build's.
+        """
         mark = f"localhost/base:{base.key()}"
-        if shell.succeeds(self.command("inspect", "--type=image", mark)):
+        if shell.succeeds(self.command("tag", mark, versions.BASE_IMAGE)):
             return
         archive = base.ensure(self.cache, self.say)
         self.run("base", "pull", "--quiet", f"docker-archive:{archive}")

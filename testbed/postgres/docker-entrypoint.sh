@@ -44,10 +44,12 @@ make_database() {
     initdb --username="$POSTGRES_USER" ${password:+--pwfile="$secret"} --encoding=UTF8 \
         --locale=C.UTF-8 --auth-local=trust --auth-host="$method" ${POSTGRES_INITDB_ARGS:-}
     rm -f "$secret"
+    touch "$unfinished"
     echo "host all all all $method" >>"$PGDATA/pg_hba.conf"
 
     # Only the local socket, so that nobody meets a half-made database.
-    pg_ctl --pgdata="$PGDATA" --wait --silent --options="-c listen_addresses=''" start
+    pg_ctl --pgdata="$PGDATA" --wait --silent \
+        --options="-c listen_addresses='' -c unix_socket_directories=$PGHOST" start
     if [ "$POSTGRES_DB" != postgres ]; then
         psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet --username="$POSTGRES_USER" --dbname=postgres \
             --set=name="$POSTGRES_DB" <<-'SQL'
@@ -56,6 +58,7 @@ make_database() {
     fi
     run_scripts
     pg_ctl --pgdata="$PGDATA" --wait --silent --mode=fast stop
+    rm "$unfinished"
     echo "entrypoint: the database is made"
 }
 
@@ -73,8 +76,15 @@ export POSTGRES_USER POSTGRES_DB PGUSER PGDATABASE PGHOST PGDATA
 
 mkdir -p "$PGDATA"
 chmod 700 "$PGDATA" 2>/dev/null || true
+# A first start that failed or was killed is begun anew, unlike in the official image.
+unfinished=$PGDATA/first-start-is-unfinished
+if [ -e "$unfinished" ]; then
+    echo "entrypoint: the first start did not finish: begin anew"
+    rm -rf "${PGDATA:?}"/*
+fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     make_database
 fi
 shift
-exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql "$@"
+# /tmp too: it is where the wheel's own clients look, and the official image's in the other.
+exec postgres -c listen_addresses='*' -c unix_socket_directories="$PGHOST,/tmp" "$@"
