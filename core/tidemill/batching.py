@@ -67,6 +67,8 @@ class Batcher(Generic[Item, Answer]):
         answers: Sequence[Answer | BaseException]
         try:
             answers = await self._flush([item for item, _ in batch])
+            if len(answers) != len(batch):
+                raise RuntimeError(f"{len(answers)} answers to a batch of {len(batch)}")  # noqa: TRY301 - each asker gets it
         except BaseException as error:
             _answer(batch, [error] * len(batch))
             if not isinstance(error, Exception):

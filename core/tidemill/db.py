@@ -32,6 +32,7 @@ _AWAY: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,  # deadlock, serialization: nothing happened
     ConnectionError,
     OSError,
     TimeoutError,
@@ -140,9 +141,13 @@ class Database:
                 yield Session(connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Session]:
-        """Lend one connection inside a READ COMMITTED transaction."""
-        async with self.session() as session, session.connection.transaction():
+    async def transaction(self, *, snapshot: bool = False) -> AsyncGenerator[Session]:
+        """Lend one connection inside a READ COMMITTED transaction.
+
+        With `snapshot` all its statements see the same moment, and none may write.
+        """
+        options = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
+        async with self.session() as session, session.connection.transaction(**options):
             yield session
 
     async def close(self, seconds: float = 5.0) -> None:
@@ -237,7 +242,9 @@ def translated() -> Generator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        raise _translation(error) or error from error
+        if (ours := _translation(error)) is None:
+            raise
+        raise ours from error
     except asyncpg.InterfaceError as error:
         # Also what asyncpg raises for our own mistakes, such as a parameter too few.
         if "clos" not in str(error):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tidemill import sql
-from tidemill.db import Connection, Database, connect
+from tidemill.db import Connection, Database, connect, translated
 from tidemill.errors import TidemillError
 from tidemill.service import Loop, Service
 from tidemill.settings import Settings
@@ -98,8 +98,13 @@ class Listener(Loop):
             return 0
         await self._drop()
         connection = await connect(self._settings, application=self._application, direct=True)
+        try:
+            with translated():
+                await connection.add_listener(CHANNEL, self._heard)
+        except BaseException:
+            connection.terminate()
+            raise
         connection.add_termination_listener(self._lost)
-        await connection.add_listener(CHANNEL, self._heard)
         self._connection = connection
         self._tell("")  # hints may have been missed meanwhile
         return 0

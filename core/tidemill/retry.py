@@ -1,7 +1,7 @@
 """When does a failed attempt run again? A pure function of the policy and how often it failed."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -9,6 +9,10 @@ JITTER = 0.25
 """Delays are spread by ± this share, so that tasks that failed together don't return together."""
 
 MIN_DELAY_SECONDS = 1.0
+MAX_DELAY_SECONDS = 315_360_000.0
+MAX_FACTOR = 100.0
+MAX_DELAYS = 100
+_POLICIES = ("exponential", "fixed", "list")
 
 Spread = Callable[[], float]
 """Returns a number in [-1, 1]; injected by tests."""
@@ -37,12 +41,34 @@ class RetryPolicy:
         delay = self._plain_delay(max(1, failures)) * (1.0 + JITTER * spread())
         return max(MIN_DELAY_SECONDS, delay)
 
+    def faults(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield (field, rule, value) for each rule that the policy breaks."""
+        if self.policy not in _POLICIES:
+            yield "policy", f"must be one of {', '.join(_POLICIES)}", self.policy
+        for name in ("base_seconds", "max_seconds"):
+            if not 0 < (seconds := getattr(self, name)) <= MAX_DELAY_SECONDS:
+                yield name, f"must be more than 0 and at most {MAX_DELAY_SECONDS:.0f}", seconds
+        if not 1 <= self.factor <= MAX_FACTOR:
+            yield "factor", f"must be 1 to {MAX_FACTOR:g}", self.factor
+        if (self.policy == "list") != bool(self.delays_seconds):
+            yield "delays_seconds", "must be given for the policy list, and only for it", None
+        if len(self.delays_seconds) > MAX_DELAYS:
+            yield (
+                "delays_seconds",
+                f"must be at most {MAX_DELAYS} numbers",
+                len(self.delays_seconds),
+            )
+        for seconds in self.delays_seconds:
+            if not 0 <= seconds <= MAX_DELAY_SECONDS:
+                yield "delays_seconds", f"must be 0 to {MAX_DELAY_SECONDS:.0f}", seconds
+
     def _plain_delay(self, failures: int) -> float:
         if self.policy == "fixed":
             return self.base_seconds
         if self.policy == "list" and self.delays_seconds:
             return self.delays_seconds[min(failures, len(self.delays_seconds)) - 1]
-        # 64 doublings are past every allowed maximum; a higher power could overflow a float
+        # 64 doublings are past every allowed maximum; a higher power could overflow a float, as the
+        # 64th power of any factor within its bounds does not
         return min(self.max_seconds, self.base_seconds * self.factor ** min(failures - 1, 64))
 
     @classmethod

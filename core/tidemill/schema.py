@@ -16,6 +16,7 @@ LATEST = sql.migrations()[-1][0]
 """The schema number that this code was written for."""
 
 _LOCK = 7_349_115_201
+_LONGEST_SECONDS = 3600.0
 _OLDEST = re.compile(r"^-- Oldest code that may run on the schema after this migration: (\d+)$")
 
 
@@ -129,13 +130,15 @@ async def _apply(database: Database, number: int, name: str, text: str) -> bool:
         raise ValueError(f"{name}.sql: the first line must say the oldest code that may run on it")
     async with database.transaction() as session:
         # Others wait here for our commit, and then find the migration applied.
-        await session.execute(
-            f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})"
-        )
+        with translated():
+            await session.connection.execute(
+                f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})",
+                timeout=_LONGEST_SECONDS,
+            )
         if (await _status(session)).current >= number:
             return False
         with translated():
-            await session.connection.execute(text, timeout=3600)
+            await session.connection.execute(text, timeout=_LONGEST_SECONDS)
         await session.execute(
             "INSERT INTO tidemill.migrations (number, name, oldest_code) VALUES ($1, $2, $3)",
             number,

@@ -74,7 +74,7 @@ class Loop(Service):
 
     async def start(self) -> None:
         """Start the loop; its first run begins at once."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._stopping = False
             self._task = asyncio.create_task(self._run(), name=self.name)
 
@@ -82,13 +82,15 @@ class Loop(Service):
         """Let the run in progress end (5 s at most) and stop."""
         self._stopping = True
         self._wake.set()
-        task, self._task = self._task, None
+        task = self._task
         if task is None:
             return
         _, pending = await asyncio.wait([task], timeout=5.0)
         for each in pending:
             each.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        if self._task is task:  # kept until now: a second stop waits for the end too
+            self._task = None
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -122,9 +124,8 @@ class Loop(Service):
                 log.info("%s: works again after %d failed runs", self.name, self._failures)
             self._failures = 0
             return 0.0 if done else self._spread(self.interval)
-        backoff = min(
-            _LONGEST_BACKOFF_SECONDS, max(0.1, self.interval) * 2 ** min(self._failures, 10)
-        )
+        first = min(1.0, max(0.1, self.interval))
+        backoff = min(_LONGEST_BACKOFF_SECONDS, first * 2 ** min(self._failures, 10))
         return self._spread(backoff)
 
     def _count_failure(self) -> None:

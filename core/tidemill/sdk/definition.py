@@ -73,7 +73,16 @@ class TaskDefinition(Generic[P, R]):
 
     def new(self, **payload: Any) -> NewTask:
         """Return a task with this payload, to enqueue many at once. Raises InvalidTask."""
-        return NewTask(type=self.name, payload=self.codec.encode(payload))
+        return NewTask(
+            type=self.name,
+            payload=self.codec.encode(payload),
+            # given with each task: the type may not be registered yet
+            queue=self.defaults.queue,
+            priority=self.defaults.priority,
+            max_retries=self.defaults.max_retries,
+            timeout_seconds=self.defaults.timeout_seconds,
+            retry=self.defaults.retry,
+        )
 
     async def enqueue(self, **payload: Any) -> Enqueued:
         """Store a task with this payload; it is durable when this returns. Raises InvalidTask."""

@@ -10,15 +10,20 @@ Every statement locks leases in the order of task ids, so batches that overlap (
 completion of one worker, say) wait for each other instead of deadlocking.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from tidemill import sql
 from tidemill.db import Database, Record, column
 from tidemill.jsontext import dumps_or_none, loads
 from tidemill.models import ClaimedTask, Extension, Finish, Lease, WorkerIdentity
-from tidemill.retry import RetryPolicy
+from tidemill.retry import MAX_DELAY_SECONDS, RetryPolicy
+from tidemill.states import Outcome
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +94,23 @@ class LeaseStore:
     async def finish(self, finishes: Sequence[Finish]) -> set[Lease]:
         """Record how attempts ended; return the leases that were recorded.
 
-        A lease that is missing in the answer was lost: nothing of it changed. Raises
-        DatabaseUnavailable when the outcome is unknown (see `recorded`).
+        A lease that is missing in the answer was lost: nothing of it changed. Of two ends of one
+        lease the first counts. Raises DatabaseUnavailable when the outcome is unknown (see
+        `recorded`), ValueError for an outcome that is not a holder's to report.
         """
         if not finishes:
             return set()
-        ordered = sorted(finishes, key=lambda each: each.lease.task_id.bytes)
+        if any(each.outcome is Outcome.LEASE_EXPIRED for each in finishes):
+            raise ValueError("lease_expired is recovery's to record")
+        first = {each.lease: each for each in reversed(finishes)}
+        ordered = sorted(first.values(), key=lambda each: each.lease.task_id.bytes)
         rows = await self._db.fetch(
             sql.load("finish"),
             [each.lease.task_id for each in ordered],
             [each.lease.token for each in ordered],
             [each.outcome.value for each in ordered],
             [each.run_seconds for each in ordered],
-            column(each.delay_seconds for each in ordered),
+            column(_bounded(each.delay_seconds) for each in ordered),
             column(dumps_or_none(each.error) for each in ordered),
             column(dumps_or_none(each.result) for each in ordered),
         )
@@ -124,6 +133,11 @@ class LeaseStore:
 def _by_task(leases: Iterable[Lease]) -> list[Lease]:
     # bytes order is Postgres's order of uuids
     return sorted(leases, key=lambda lease: lease.task_id.bytes)
+
+
+def _bounded(delay: float | None) -> float | None:
+    """Return a delay that Postgres can add to a time: a handler may ask for anything."""
+    return None if delay is None else min(MAX_DELAY_SECONDS, max(0.0, delay))
 
 
 def _lease(row: Record) -> Lease:
@@ -158,5 +172,16 @@ def _claimed(row: Record, names: Mapping[int, str]) -> ClaimedTask:
 _DEFAULT_POLICY = RetryPolicy()
 
 
+@lru_cache(maxsize=1024)
 def _policy(text: str | None) -> RetryPolicy:
-    return RetryPolicy.from_json(loads(text)) if text else _DEFAULT_POLICY
+    """Return a stored policy; one that cannot be read must not cost a whole claim its answer."""
+    if not text:
+        return _DEFAULT_POLICY
+    try:
+        policy = RetryPolicy.from_json(loads(text))
+        if not any(policy.faults()):
+            return policy
+    except (TypeError, ValueError):
+        pass
+    log.warning("a stored retry policy is not valid, using the default: %s", text[:200])
+    return _DEFAULT_POLICY

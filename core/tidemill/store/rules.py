@@ -44,9 +44,9 @@ def faults(tasks: Sequence[NewTask], payloads: list[str], max_payload_bytes: int
 
 
 def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
-    if not _TYPE.match(task.type):
+    if not _TYPE.fullmatch(task.type):
         yield "type", "must be a name of at most 200 letters, digits and _.:/-", task.type
-    if task.queue is not None and not _QUEUE.match(task.queue):
+    if task.queue is not None and not _QUEUE.fullmatch(task.queue):
         yield "queue", "must be a name of at most 63 letters, digits and _.-", task.queue
     for field, least, most in _RANGES:
         number = getattr(task, field)
@@ -54,6 +54,11 @@ def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
             yield field, f"must be {least:g} to {most:g}", number
     yield from _text_faults(task)
     yield from _time_faults(task)
+    for field, rule, value in task.retry.faults() if task.retry else ():
+        yield f"retry.{field}", rule, value
+    for name, text in (task.headers or {}).items():
+        if not (_storable(name) and _storable(text)):
+            yield "headers", "must be valid Unicode without the NUL character", name
 
 
 def _text_faults(task: NewTask) -> Iterator[tuple[str, str, Any]]:

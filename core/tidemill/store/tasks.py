@@ -46,7 +46,8 @@ class TaskStore:
 
     async def history(self, task_id: UUID) -> list[HistoryEvent]:
         """Return what happened to the task, oldest first; empty when there is no such task."""
-        async with self._db.session() as session:
+        # One snapshot: an end recorded between the two reads would stand beside "running".
+        async with self._db.transaction(snapshot=True) as session:
             row = await session.fetchrow(sql.load("task"), task_id)
             if row is None:
                 return []

@@ -78,7 +78,7 @@ class WorkerStore:
     async def release_unknown(self, worker: WorkerIdentity, keep: Sequence[Lease]) -> list[UUID]:
         """Give back, uncharged, what the worker holds beyond `keep`; return the tasks' ids."""
         rows = await self._db.fetch(
-            sql.load("worker_release"), worker.id, [lease.task_id for lease in keep]
+            sql.load("worker_release"), worker.id, [lease.token for lease in keep]
         )
         return [row["task_id"] for row in rows]
 
@@ -99,8 +99,11 @@ class WorkerStore:
         await self._bury([row["id"] for row in rows])
 
     async def _bury(self, dead: Sequence[int]) -> int:
-        if dead:
-            await self.expire(dead)
-        for each in dead:
-            await self._db.execute(sql.load("worker_leave"), each)
+        if not dead:
+            return 0
+        # The mark first: it waits for a claim still in flight, whose leases are then expired too.
+        async with self._db.transaction() as session:
+            for each in sorted(dead):
+                await session.execute(sql.load("worker_leave"), each)
+            await session.fetch(sql.load("worker_expire"), list(dead))
         return len(dead)

@@ -24,7 +24,12 @@ BEGIN
             END;
         END IF;
     END LOOP;
-    IF NOT pg_has_role(current_user, 'tidemill_owner', 'MEMBER') THEN
+    -- From 16 on, who creates a role may administer it, but not yet act as it.
+    IF current_setting('server_version_num')::integer >= 160000 THEN
+        IF NOT pg_has_role(current_user, 'tidemill_owner', 'SET') THEN
+            EXECUTE format('GRANT tidemill_owner TO %I WITH SET TRUE, INHERIT TRUE', current_user);
+        END IF;
+    ELSIF NOT pg_has_role(current_user, 'tidemill_owner', 'MEMBER') THEN
         EXECUTE format('GRANT tidemill_owner TO %I', current_user);
     END IF;
 END
@@ -507,22 +512,26 @@ AS $$
 DECLARE
     base     bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
     fault    record;
+    chosen   text[];
     all_ids  uuid[];
     is_new   boolean[];
+    answered bigint;
 BEGIN
+    -- Once for all that follows: a type's default queue may change while we work.
+    SELECT array_agg(coalesce(g.queue, k.queue, 'default') ORDER BY g.place) INTO chosen
+      FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
+      LEFT JOIN tidemill.task_types k ON k.name = g.type;
+
     INSERT INTO tidemill.queues (name)
-    SELECT DISTINCT wanted.name
-      FROM (SELECT coalesce(g.queue, k.queue, 'default') AS name
-              FROM unnest(types, queues) AS g (type, queue)
-              LEFT JOIN tidemill.task_types k ON k.name = g.type) AS wanted
+    SELECT DISTINCT wanted.name FROM unnest(chosen) AS wanted (name)
      WHERE NOT EXISTS (SELECT FROM tidemill.queues q WHERE q.name = wanted.name)
      ORDER BY wanted.name
     ON CONFLICT DO NOTHING;
 
     SELECT g.place - 1 AS place, g.type INTO fault
-      FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
+      FROM unnest(types, chosen) WITH ORDINALITY AS g (type, queue, place)
       LEFT JOIN tidemill.task_types k ON k.name = g.type
-      LEFT JOIN tidemill.queues q ON q.name = coalesce(g.queue, 'default')
+      LEFT JOIN tidemill.queues q ON q.name = g.queue
      WHERE k.name IS NULL AND coalesce(q.unknown_types, enqueue_rows.unknown_types) = 'reject'
      ORDER BY g.place LIMIT 1;
     IF FOUND THEN
@@ -544,10 +553,9 @@ BEGIN
                        array_agg(tidemill.uuid_at(base + g.place) ORDER BY g.place) AS ids,
                        array_agg(sha256(convert_to(g.type || chr(10) || g.payload::jsonb::text, 'UTF8')) ORDER BY g.place) AS prints,
                        array_agg(coalesce(g.ttl, 86400) ORDER BY g.place) AS ttls
-                  FROM unnest(types, queues, keys, payloads, ttls) WITH ORDINALITY
+                  FROM unnest(types, chosen, keys, payloads, ttls) WITH ORDINALITY
                     AS g (type, queue, key, payload, ttl, place)
-                  LEFT JOIN tidemill.task_types k ON k.name = g.type
-                  JOIN tidemill.queues q ON q.name = coalesce(g.queue, k.queue, 'default')
+                  JOIN tidemill.queues q ON q.name = g.queue
                  WHERE g.key IS NOT NULL
               ) AS a CROSS JOIN LATERAL tidemill.take_keys(a.places, a.queue_ids, a.keys, a.ids, a.prints, a.ttls) AS t
           ) AS taken ON taken.place = g.place - 1;
@@ -564,12 +572,12 @@ BEGIN
                coalesce(g.retry, k.retry, q.retry) AS retry,
                coalesce(g.run_at, statement_timestamp() + make_interval(secs => g.delay)) AS run_at,
                coalesce(g.payload, '{}') AS payload, g.key, g.expires_at, g.headers
-          FROM unnest(types, payloads, queues, names, priorities, run_ats, delays, retry_limits,
+          FROM unnest(types, payloads, chosen, names, priorities, run_ats, delays, retry_limits,
                       timeouts, policies, keys, expires, headers) WITH ORDINALITY
             AS g (type, payload, queue, name, priority, run_at, delay, max_retries,
                   timeout, retry, key, expires_at, headers, place)
           LEFT JOIN tidemill.task_types k ON k.name = g.type
-          JOIN tidemill.queues q ON q.name = coalesce(g.queue, k.queue, 'default')
+          JOIN tidemill.queues q ON q.name = g.queue
          ORDER BY g.place
     ), placed AS MATERIALIZED (
         SELECT given.*, coalesce(given.run_at > statement_timestamp(), false) AS later FROM given
@@ -596,25 +604,90 @@ BEGIN
            p.fresh, p.queue, p.priority, p.max_retries, p.timeout_seconds, p.retry,
            statement_timestamp(), CASE WHEN p.later THEN p.run_at ELSE statement_timestamp() END
       FROM placed p ORDER BY p.place;
+    GET DIAGNOSTICS answered = ROW_COUNT;
+    IF answered <> coalesce(cardinality(types), 0) THEN
+        RAISE EXCEPTION 'a queue of this batch was deleted meanwhile: nothing was enqueued, try again'
+              USING ERRCODE = 'serialization_failure';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION tidemill.enqueue_rows IS
     'inserts a batch given as arrays, all or nothing; status is null for a task that an idempotency key found';
 
-CREATE FUNCTION tidemill.priority_of(given jsonb, place integer) RETURNS smallint
+-- What a SQL producer gives is checked here; HTTP and Python check the same before they send. Each
+-- raises TM400 naming the field, the rule and the value; JSON null is "not given".
+CREATE FUNCTION tidemill.priority_of(given jsonb, place bigint) RETURNS smallint
     LANGUAGE plpgsql IMMUTABLE
 AS $$
 BEGIN
     IF given IS NULL OR jsonb_typeof(given) = 'null' THEN
         RETURN NULL;
-    ELSIF jsonb_typeof(given) = 'number' AND (given #>> '{}')::numeric BETWEEN -32768 AND 32767
-          AND (given #>> '{}')::numeric % 1 = 0 THEN
-        RETURN (given #>> '{}')::numeric::smallint;
+    ELSIF jsonb_typeof(given) = 'number' AND given::numeric BETWEEN -32768 AND 32767
+          AND given::numeric % 1 = 0 THEN
+        RETURN given::smallint;
     ELSIF given IN ('"low"', '"default"', '"high"') THEN
         RETURN CASE given #>> '{}' WHEN 'low' THEN -100 WHEN 'high' THEN 100 ELSE 0 END;
     END IF;
-    RAISE EXCEPTION 'tasks[%].priority: must be a whole number from -32768 to 32767, or low, default or high (got %)', place, given
-          USING ERRCODE = 'TM400';
+    RAISE EXCEPTION 'tasks[%].priority: must be a whole number from -32768 to 32767, or low, default or high (got %)',
+          place, left(given::text, 80) USING ERRCODE = 'TM400';
+END
+$$;
+
+CREATE FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    IF given IS NULL OR jsonb_typeof(given) = 'null' THEN
+        RETURN NULL;
+    ELSIF jsonb_typeof(given) = 'string'
+          AND given #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+ ?([Zz]|[+-][0-9:]{2,8})$' THEN
+        RETURN (given #>> '{}')::timestamptz;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'invalid_datetime_format';
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'tasks[%].%: must be an ISO 8601 time with its offset, such as 2030-01-31T12:00:00Z (got %)',
+          place, field, left(given::text, 80) USING ERRCODE = 'TM400';
+END
+$$;
+
+CREATE FUNCTION tidemill.policy_of(given jsonb, place bigint) RETURNS json
+    LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    fault record;
+BEGIN
+    IF given IS NULL OR jsonb_typeof(given) = 'null' THEN
+        RETURN NULL;
+    ELSIF jsonb_typeof(given) <> 'object' THEN
+        RAISE EXCEPTION 'tasks[%].retry: must be an object (got %)', place, left(given::text, 80) USING ERRCODE = 'TM400';
+    END IF;
+    SELECT f.key, f.value, r.rule INTO fault
+      FROM jsonb_each(given) AS f (key, value)
+     CROSS JOIN LATERAL (SELECT CASE f.key
+         WHEN 'policy' THEN CASE WHEN f.value NOT IN ('"exponential"', '"fixed"', '"list"')
+              THEN 'must be exponential, fixed or list' END
+         WHEN 'factor' THEN CASE WHEN CASE jsonb_typeof(f.value) WHEN 'number' THEN f.value::numeric NOT BETWEEN 1 AND 100 ELSE true END
+              THEN 'must be 1 to 100' END
+         WHEN 'delays_seconds' THEN CASE
+              WHEN jsonb_typeof(f.value) <> 'array' THEN 'must be an array of 1 to 100 numbers'
+              WHEN jsonb_array_length(f.value) NOT BETWEEN 1 AND 100 THEN 'must be an array of 1 to 100 numbers'
+              WHEN EXISTS (SELECT FROM jsonb_array_elements(f.value) AS d (value)
+                            WHERE CASE jsonb_typeof(d.value) WHEN 'number' THEN d.value::numeric NOT BETWEEN 0 AND 315360000 ELSE true END)
+              THEN 'must be numbers from 0 to 315360000' END
+         WHEN 'base_seconds' THEN CASE WHEN CASE jsonb_typeof(f.value) WHEN 'number' THEN NOT (f.value::numeric > 0 AND f.value::numeric <= 315360000) ELSE true END
+              THEN 'must be more than 0 and at most 315360000' END
+         WHEN 'max_seconds' THEN CASE WHEN CASE jsonb_typeof(f.value) WHEN 'number' THEN NOT (f.value::numeric > 0 AND f.value::numeric <= 315360000) ELSE true END
+              THEN 'must be more than 0 and at most 315360000' END
+         ELSE 'is not a field of a retry policy' END AS rule) AS r
+     WHERE r.rule IS NOT NULL ORDER BY f.key LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'tasks[%].retry.%: % (got %)', place, fault.key, fault.rule, left(fault.value::text, 80)
+              USING ERRCODE = 'TM400';
+    ELSIF (given ->> 'policy' IS NOT DISTINCT FROM 'list') <> (given ? 'delays_seconds') THEN
+        RAISE EXCEPTION 'tasks[%].retry.delays_seconds: must be given for the policy list, and only for it (got %)',
+              place, coalesce(left((given -> 'delays_seconds')::text, 80), 'null') USING ERRCODE = 'TM400';
+    END IF;
+    RETURN given::json;
 END
 $$;
 
@@ -624,7 +697,6 @@ RETURNS TABLE (id uuid, status text, created boolean, queue text)
 AS $$
 #variable_conflict use_column
 DECLARE
-    known CONSTANT text[] := '{type,payload,queue,name,priority,run_at,delay_seconds,max_retries,timeout_seconds,retry,idempotency_key,idempotency_ttl_seconds,expires_at,headers}';
     fault record;
     woken text;
     c     record;
@@ -634,38 +706,52 @@ BEGIN
               USING ERRCODE = 'TM400';
     END IF;
     SELECT f.* INTO fault FROM (
-        SELECT t.place - 1 AS place, 'must be an object' AS rule, '' AS field, left(t.task::text, 80) AS value
+        SELECT t.place - 1 AS place, '' AS field, 'must be an object' AS rule, t.task AS value
           FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t (task, place)
          WHERE jsonb_typeof(t.task) <> 'object'
         UNION ALL
-        SELECT t.place - 1, 'is not a field of a task', '.' || f.key, NULL
+        SELECT t.place - 1, '.type', 'must be given', NULL
           FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t (task, place)
-         CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(t.task) WHEN 'object' THEN t.task ELSE '{}' END) AS f (key)
-         WHERE f.key <> ALL (known)
+         WHERE jsonb_typeof(t.task) = 'object' AND NOT t.task ? 'type'
         UNION ALL
-        SELECT t.place - 1, r.rule, '.' || r.field, left(t.task ->> r.field, 80)
+        SELECT t.place - 1, '.run_at', 'must not be given together with delay_seconds', t.task -> 'run_at'
           FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t (task, place)
-         CROSS JOIN LATERAL (VALUES
-            ('type', 'must be a name of at most 200 letters, digits and _.:/-',
-             coalesce(t.task ->> 'type', '') !~ '^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,199}$'),
-            ('queue', 'must be a name of at most 63 letters, digits and _.-',
-             t.task ->> 'queue' !~ '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$'),
-            ('name', 'must be at most 200 characters', length(t.task ->> 'name') > 200),
-            ('idempotency_key', 'must be 1 to 255 characters',
-             length(t.task ->> 'idempotency_key') NOT BETWEEN 1 AND 255),
-            ('run_at', 'must not be given together with delay_seconds',
-             t.task ->> 'run_at' IS NOT NULL AND t.task ->> 'delay_seconds' IS NOT NULL),
-            ('delay_seconds', 'must be 0 to 315360000', (t.task ->> 'delay_seconds')::numeric NOT BETWEEN 0 AND 315360000),
-            ('max_retries', 'must be 0 to 1000', (t.task ->> 'max_retries')::numeric NOT BETWEEN 0 AND 1000),
-            ('timeout_seconds', 'must be more than 0 and at most 604800',
-             NOT ((t.task ->> 'timeout_seconds')::numeric > 0 AND (t.task ->> 'timeout_seconds')::numeric <= 604800)),
-            ('idempotency_ttl_seconds', 'must be 1 to 31536000',
-             (t.task ->> 'idempotency_ttl_seconds')::numeric NOT BETWEEN 1 AND 31536000)
-         ) AS r (field, rule, broken)
-         WHERE jsonb_typeof(t.task) = 'object' AND r.broken
+         WHERE t.task ->> 'run_at' IS NOT NULL AND t.task ->> 'delay_seconds' IS NOT NULL
+        UNION ALL
+        SELECT t.place - 1, '.' || f.key, r.rule, f.value
+          FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t (task, place)
+         CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(t.task) WHEN 'object' THEN t.task ELSE '{}' END) AS f (key, value)
+         CROSS JOIN LATERAL (SELECT jsonb_typeof(f.value) AS kind, f.value #>> '{}' AS plain) AS v
+         CROSS JOIN LATERAL (SELECT CASE f.key
+             WHEN 'type' THEN CASE WHEN v.kind <> 'string' OR v.plain !~ '^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,199}$'
+                  THEN 'must be a name of at most 200 letters, digits and _.:/-' END
+             WHEN 'queue' THEN CASE WHEN v.kind <> 'string' OR v.plain !~ '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$'
+                  THEN 'must be a name of at most 63 letters, digits and _.-' END
+             WHEN 'name' THEN CASE WHEN v.kind <> 'string' OR length(v.plain) NOT BETWEEN 1 AND 200
+                  THEN 'must be 1 to 200 characters' END
+             WHEN 'idempotency_key' THEN CASE WHEN v.kind <> 'string' OR length(v.plain) NOT BETWEEN 1 AND 255
+                  THEN 'must be 1 to 255 characters' END
+             WHEN 'delay_seconds' THEN CASE WHEN CASE v.kind WHEN 'number' THEN f.value::numeric NOT BETWEEN 0 AND 315360000 ELSE true END
+                  THEN 'must be 0 to 315360000' END
+             WHEN 'max_retries' THEN CASE WHEN CASE v.kind WHEN 'number' THEN f.value::numeric NOT BETWEEN 0 AND 1000 OR f.value::numeric % 1 <> 0 ELSE true END
+                  THEN 'must be a whole number from 0 to 1000' END
+             WHEN 'timeout_seconds' THEN CASE WHEN CASE v.kind WHEN 'number' THEN f.value::numeric NOT BETWEEN 0.001 AND 604800 ELSE true END
+                  THEN 'must be 0.001 to 604800' END
+             WHEN 'idempotency_ttl_seconds' THEN CASE WHEN CASE v.kind WHEN 'number' THEN f.value::numeric NOT BETWEEN 1 AND 31536000 ELSE true END
+                  THEN 'must be 1 to 31536000' END
+             WHEN 'headers' THEN CASE WHEN CASE v.kind WHEN 'object'
+                  THEN EXISTS (SELECT FROM jsonb_each(f.value) AS h (key, value) WHERE jsonb_typeof(h.value) <> 'string') ELSE true END
+                  THEN 'must be an object of strings' END
+             WHEN 'payload' THEN NULL
+             WHEN 'priority' THEN NULL -- these four are checked where they are read
+             WHEN 'run_at' THEN NULL
+             WHEN 'expires_at' THEN NULL
+             WHEN 'retry' THEN NULL
+             ELSE 'is not a field of a task' END AS rule) AS r
+         WHERE r.rule IS NOT NULL AND (v.kind <> 'null' OR f.key = 'type' OR r.rule = 'is not a field of a task')
     ) AS f ORDER BY f.place LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'tasks[%]%: % (got %)', fault.place, fault.field, fault.rule, coalesce(quote_literal(fault.value), 'null')
+        RAISE EXCEPTION 'tasks[%]%: % (got %)', fault.place, fault.field, fault.rule, coalesce(left(fault.value::text, 80), 'null')
               USING ERRCODE = 'TM400';
     END IF;
 
@@ -673,16 +759,16 @@ BEGIN
            array_agg(coalesce(t.task -> 'payload', '{}')::json ORDER BY t.place) AS payloads,
            array_agg(t.task ->> 'queue' ORDER BY t.place) AS queues,
            array_agg(t.task ->> 'name' ORDER BY t.place) AS names,
-           array_agg(tidemill.priority_of(t.task -> 'priority', (t.place - 1)::integer) ORDER BY t.place) AS priorities,
-           array_agg((t.task ->> 'run_at')::timestamptz ORDER BY t.place) AS run_ats,
+           array_agg(CASE WHEN t.task ? 'priority' THEN tidemill.priority_of(t.task -> 'priority', t.place - 1) END ORDER BY t.place) AS priorities,
+           array_agg(CASE WHEN t.task ? 'run_at' THEN tidemill.moment_of(t.task -> 'run_at', 'run_at', t.place - 1) END ORDER BY t.place) AS run_ats,
            array_agg((t.task ->> 'delay_seconds')::double precision ORDER BY t.place) AS delays,
-           array_agg((t.task ->> 'max_retries')::integer ORDER BY t.place) AS max_retries,
+           array_agg((t.task ->> 'max_retries')::numeric::integer ORDER BY t.place) AS max_retries,
            array_agg((t.task ->> 'timeout_seconds')::double precision ORDER BY t.place) AS timeouts,
-           array_agg(nullif(t.task -> 'retry', 'null')::json ORDER BY t.place) AS retries,
+           array_agg(CASE WHEN t.task ? 'retry' THEN tidemill.policy_of(t.task -> 'retry', t.place - 1) END ORDER BY t.place) AS retries,
            CASE WHEN count(t.task ->> 'idempotency_key') > 0
                 THEN array_agg(t.task ->> 'idempotency_key' ORDER BY t.place) END AS keys,
            array_agg((t.task ->> 'idempotency_ttl_seconds')::double precision ORDER BY t.place) AS ttls,
-           array_agg((t.task ->> 'expires_at')::timestamptz ORDER BY t.place) AS expires,
+           array_agg(CASE WHEN t.task ? 'expires_at' THEN tidemill.moment_of(t.task -> 'expires_at', 'expires_at', t.place - 1) END ORDER BY t.place) AS expires,
            array_agg(nullif(t.task -> 'headers', 'null')::json ORDER BY t.place) AS headers
       INTO c
       FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t (task, place);
@@ -716,12 +802,12 @@ CREATE FUNCTION tidemill.enqueue(
 ) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT m.id FROM tidemill.enqueue_many(jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
+    SELECT m.id FROM tidemill.enqueue_many(jsonb_build_array(jsonb_build_object(
         'type', type, 'queue', queue, 'name', name, 'priority', priority, 'run_at', run_at,
         'delay_seconds', delay_seconds, 'max_retries', max_retries, 'timeout_seconds', timeout_seconds,
         'retry', retry, 'idempotency_key', idempotency_key,
-        'idempotency_ttl_seconds', idempotency_ttl_seconds, 'expires_at', expires_at, 'headers', headers))
-        || jsonb_build_object('payload', coalesce(payload, '{}'))), notify) AS m
+        'idempotency_ttl_seconds', idempotency_ttl_seconds, 'expires_at', expires_at, 'headers', headers,
+        'payload', coalesce(payload, '{}'))), notify) AS m
 $$;
 COMMENT ON FUNCTION tidemill.enqueue IS 'enqueues one task in the caller''s transaction and returns its id';
 

@@ -1,6 +1,6 @@
 -- Purpose: remove fine statistics that coarser buckets still hold: 10 s after a day, hours after 30 days.
 -- Locks: those rows.
--- Plan: primary key of throughput.
-DELETE FROM tidemill.throughput
- WHERE (resolution = '10s' AND bucket < statement_timestamp() - interval '1 day')
-    OR (resolution = 'hour' AND bucket < statement_timestamp() - interval '30 days')
+-- Plan: two ranges of the primary key of throughput.
+DELETE FROM tidemill.throughput t
+ USING (VALUES ('10s', interval '1 day'), ('hour', interval '30 days')) AS keep (resolution, age)
+ WHERE t.resolution = keep.resolution AND t.bucket < statement_timestamp() - keep.age

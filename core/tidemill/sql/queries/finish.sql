@@ -4,8 +4,8 @@
 --   failed, cancelled, snoozed, released); $4 run time in seconds, 0 = never started; $5 delay in
 --   seconds for retry and snoozed; $6 errors; $7 results.
 -- Returns the leases that were recorded; the others were lost and changed nothing.
--- Locks: the leases, in the order given.
--- Plan: nested loop over the primary key of leases; bodies only of tasks that end without success.
+-- Locks: the leases, in the order given; then idempotency keys in (queue, key) order, as enqueue does.
+-- Plan: nested loop over the primary key of leases; bodies and keys only of tasks that end without success.
 WITH ended AS MATERIALIZED (
     SELECT l.*, asked.outcome, asked.run_seconds, asked.error, asked.result,
            CASE WHEN asked.outcome IN ('retry', 'snoozed')
@@ -48,9 +48,16 @@ WITH ended AS MATERIALIZED (
     INSERT INTO tidemill.dead_letters (task_id, queue_id, type, failed_at, retry_count, crash_count, error_type)
     SELECT w.task_id, w.queue_id, coalesce(w.type, ''), statement_timestamp(), w.retry_count, w.crash_count, w.error ->> 'type'
       FROM without_success w WHERE w.outcome = 'failed'
-), free_keys AS (
-    DELETE FROM tidemill.idempotency_keys k USING without_success w
-     WHERE k.queue_id = w.queue_id AND k.key = w.idempotency_key AND k.task_id = w.task_id
+), free_keys AS MATERIALIZED (
+    SELECT k.queue_id, k.key
+      FROM without_success w
+      JOIN tidemill.idempotency_keys k
+        ON k.queue_id = w.queue_id AND k.key = w.idempotency_key AND k.task_id = w.task_id
+     ORDER BY k.queue_id, k.key
+       FOR UPDATE OF k
+), freed_keys AS (
+    DELETE FROM tidemill.idempotency_keys k USING free_keys f
+     WHERE k.queue_id = f.queue_id AND k.key = f.key
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, succeeded, failed_attempts, retries, first_retries, dead,
         cancelled, snoozed, released, run_seconds, d_queued, d_scheduled, d_running, d_succeeded, d_failed, d_cancelled)

@@ -2,7 +2,8 @@
 --   letters when its retries or its worker crashes are used up; a task asked to cancel is cancelled.
 -- Parameters: $1 most tasks, $2 crashes that make a dead letter.
 -- Returns one row a task: its queue and what became of it.
--- Locks: the expired leases, skipping locked ones (a completion that came first wins).
+-- Locks: the expired leases, skipping locked ones (a completion that came first wins); then
+--   idempotency keys in (queue, key) order, as enqueue does.
 -- Plan: for each worker a range of index leases_worker; bodies by primary key.
 WITH expired AS MATERIALIZED (
     SELECT l.*
@@ -50,10 +51,17 @@ WITH expired AS MATERIALIZED (
     INSERT INTO tidemill.dead_letters (task_id, queue_id, type, failed_at, retry_count, crash_count, error_type)
     SELECT j.task_id, j.queue_id, coalesce(j.type, ''), statement_timestamp(), j.retry_count, j.crash_count + 1, 'LeaseExpired'
       FROM judged j WHERE j.outcome = 'failed'
-), free_keys AS (
-    DELETE FROM tidemill.idempotency_keys k USING judged j
+), free_keys AS MATERIALIZED (
+    SELECT k.queue_id, k.key
+      FROM judged j
+      JOIN tidemill.idempotency_keys k
+        ON k.queue_id = j.queue_id AND k.key = j.idempotency_key AND k.task_id = j.task_id
      WHERE j.outcome IN ('failed', 'cancelled')
-       AND k.queue_id = j.queue_id AND k.key = j.idempotency_key AND k.task_id = j.task_id
+     ORDER BY k.queue_id, k.key
+       FOR UPDATE OF k
+), freed_keys AS (
+    DELETE FROM tidemill.idempotency_keys k USING free_keys f
+     WHERE k.queue_id = f.queue_id AND k.key = f.key
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, failed_attempts, retries, first_retries, dead, cancelled,
         recovered, d_queued, d_running, d_failed, d_cancelled)

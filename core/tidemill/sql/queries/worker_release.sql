@@ -1,12 +1,12 @@
 -- Purpose: give back leases that a worker holds without knowing of them (a claim whose answer was
 --   lost), uncharged.
--- Parameters: $1 worker, $2 task ids that it does know of.
+-- Parameters: $1 worker, $2 tokens that it does know of.
 -- Returns the ids given back.
 -- Locks: those leases.
 -- Plan: index leases_worker.
 WITH lost AS MATERIALIZED (
     SELECT l.* FROM tidemill.leases l
-     WHERE l.worker_id = $1::bigint AND l.task_id <> ALL ($2::uuid[])
+     WHERE l.worker_id = $1::bigint AND l.lease_token <> ALL ($2::bigint[])
      ORDER BY l.task_id FOR UPDATE
 ), freed AS (
     DELETE FROM tidemill.leases WHERE task_id = ANY (ARRAY(SELECT task_id FROM lost))
