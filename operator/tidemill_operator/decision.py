@@ -192,7 +192,7 @@ class _Steps:
 
     def _remember(self, *, idle: bool) -> None:
         memory = self._memory
-        if not memory.asked and self._present > self._result:
+        if self._present > self._result and not memory.recent(self._now, self._window()):
             # Nothing is known of the time before: the replicas that are there stand for it.
             memory = memory.noting(self._now, self._present, keep_seconds=self._window())
         memory = memory.noting(self._now, self._result, keep_seconds=self._window())

@@ -39,15 +39,22 @@ class Memory:
 
     def noting(self, now: float, replicas: int, *, keep_seconds: float) -> Self:
         """Return the memory with a call for `replicas`, and without slices past `keep_seconds`."""
-        length = max(keep_seconds / SLICES, 1.0)
-        start = now - now % length
-        # A clock set back leaves slices of the future behind: they say nothing about the past.
-        kept = [each for each in self.asked if now - keep_seconds - length < each.at <= start]
+        start = now - now % _length(keep_seconds)
+        kept = self.recent(now, keep_seconds)
         if kept and kept[-1].at == start:
             kept[-1] = kept[-1].with_call(replicas)
         else:
             kept.append(Slice(start, replicas, replicas))
         return replace(self, asked=tuple(kept))
+
+    def recent(self, now: float, keep_seconds: float) -> list[Slice]:
+        """Return the slices of the last `keep_seconds`.
+
+        A clock set back leaves slices of the future behind: they say nothing about the past.
+        """
+        length = _length(keep_seconds)
+        oldest, newest = now - keep_seconds - length, now - now % length
+        return [each for each in self.asked if oldest < each.at <= newest]
 
     def since(self, moment: float) -> Iterable[Slice]:
         """Return the slices that reach past `moment`."""
@@ -75,3 +82,8 @@ class Memory:
             lowered_at=value.get("loweredAt"),
             asked=tuple(Slice(s["at"], s["low"], s["high"]) for s in parts(value, "asked")),
         )
+
+
+def _length(keep_seconds: float) -> float:
+    """Return the seconds of one slice."""
+    return max(keep_seconds / SLICES, 1.0)

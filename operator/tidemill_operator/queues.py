@@ -6,7 +6,7 @@ Whatever is wrong with the database becomes a Problem: the operator holds and sa
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,32 +79,42 @@ class Queues:
         Raises CannotAct when another TaskQueue owns the queue, DatabaseUnavailable and so on.
         """
         queue, uid = queue_of(task_queue), uid_of(task_queue)
-        if queue == EVERY_QUEUE:
-            return
         generation, now = task_queue["metadata"]["generation"], time.monotonic()
         known, due = self._configured.get(uid, (None, 0.0))
         if known == generation and now < due:
             return
-        if known != generation:
-            # spec.queue may be another one now: what this TaskQueue owned before is let go.
-            await self._release_others(uid, queue)
-        try:
-            await self._store.queues.configure(
-                queue, settings_of(task_queue["spec"]), owner_of(task_queue)
-            )
-        except Conflict as error:
-            raise CannotAct(DUPLICATE_QUEUE, str(error)) from error
+        if queue == EVERY_QUEUE:
+            await self._store.queues.disown(uid)  # it may have named a queue before
+        else:
+            await self._own(queue, task_queue)
         self._configured[uid] = (generation, now + REASSERT_SECONDS)
 
-    async def _release_others(self, uid: str, queue: str) -> None:
-        owned = [each for each in await self._store.queues.list() if each.owner_uid == uid]
-        if any(each.name != queue for each in owned):
-            await self._store.queues.disown(uid)
+    async def _own(self, queue: str, task_queue: Mapping[str, Any]) -> None:
+        settings, owner = settings_of(task_queue["spec"]), owner_of(task_queue)
+        try:
+            await self._store.queues.configure(queue, settings, owner)
+        except Conflict as error:
+            raise CannotAct(DUPLICATE_QUEUE, str(error)) from error
 
     async def disown(self, uid: str) -> None:
         """Let go of the settings that a vanished TaskQueue owned."""
         self._configured.pop(uid, None)
         await self._store.queues.disown(uid)
+
+    async def disown_absent(self, present: Collection[str], namespaces: Collection[str]) -> None:
+        """Let go of what TaskQueues own that went while nobody watched.
+
+        `present` are the uids of all TaskQueues in `namespaces` (empty = in the whole cluster).
+        """
+        owners = {
+            each.owner_uid: each.owner_name or ""
+            for each in await self._store.queues.list()
+            if each.owner_uid and each.owner_uid not in present
+        }
+        for uid, name in owners.items():
+            if not namespaces or name.partition("/")[0] in namespaces:
+                log.info("TaskQueue %s is gone: its queue's settings are let go", name)
+                await self.disown(uid)
 
 
 def _problem(error: Exception) -> Problem:

@@ -8,7 +8,7 @@ TaskQueue by itself, a few at a time. Nothing that happens to one of them keeps 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tidemill.errors import TidemillError
@@ -57,6 +57,7 @@ class Reconciler(Loop):
         self._waiting: frozenset[str] = frozenset()
         self._namespaces = namespaces_of(settings)
         self._list_due = 0.0
+        self._sweep_due = False
         self._turned_at = time.monotonic()
         self._woken: asyncio.TimerHandle | None = None
         self.view = View(self.wake)
@@ -110,7 +111,7 @@ class Reconciler(Loop):
         for gone in self.view.take_gone():
             await self._say_farewell(gone)
         if look.problem is None:
-            await self._disown()
+            await self._disown({uid_of(each) for each in task_queues})
         limit = asyncio.Semaphore(AT_ONCE)
         await asyncio.gather(
             *(
@@ -136,6 +137,7 @@ class Reconciler(Loop):
             return
         self.view.end_list(listed)
         self._list_due = time.monotonic() + LIST_SECONDS
+        self._sweep_due = True
 
     async def _look_at(
         self,
@@ -187,15 +189,17 @@ class Reconciler(Loop):
             return
         self._vanished.add(uid_of(gone))
 
-    async def _disown(self) -> None:
+    async def _disown(self, present: Collection[str]) -> None:
         """Let go of the queue settings that vanished TaskQueues owned."""
-        for uid in tuple(self._vanished):
-            try:
+        try:
+            for uid in tuple(self._vanished):
                 await self._queues.disown(uid)
-            except TidemillError as error:
-                log.warning("queue settings not let go: %s", error)
-                return
-            self._vanished.discard(uid)
+                self._vanished.discard(uid)
+            if self._sweep_due:
+                await self._queues.disown_absent(present, self._namespaces)
+                self._sweep_due = False
+        except TidemillError as error:
+            log.warning("queue settings not let go: %s", error)
 
     async def _leave_target(self, gone: Mapping[str, Any]) -> None:
         if mode_of(gone["spec"]) is not Mode.OPERATOR or self._is_still_served(gone):

@@ -1,13 +1,24 @@
 """An API server without nodes for the operator's tests, and the operator as a process."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.control_plane import ControlPlane, Operator, control_plane, operator_account
-from tests.support.control_plane import define, missing
+from tests.support.control_plane import (
+    ControlPlane,
+    Operator,
+    control_plane,
+    define,
+    missing,
+    operator_account,
+)
+from tests.support.postgres import settings_of
+from tidemill.db import Database
+from tidemill.schema import migrate
+from tidemill_cli.local.postgres import EmbeddedPostgres
 
 # Building the programs may be part of the first test's set-up.
 SLOWEST_SECONDS = 1800
@@ -77,3 +88,19 @@ def start_operator(
 def operator(start_operator: Start) -> Operator:
     """A running operator on this test's database."""
     return start_operator()
+
+
+@pytest.fixture
+def migrated(private_server: EmbeddedPostgres) -> str:
+    """A database with the schema on a server that the test may stop."""
+    url = private_server.url("postgres")
+    asyncio.run(_migrate(url))
+    return url
+
+
+async def _migrate(url: str) -> None:
+    database = Database.of(settings_of(url), application="tests")
+    try:
+        await migrate(database)
+    finally:
+        await database.close()

@@ -1,0 +1,303 @@
+"""The scaling decision: examples that read like its rules, and properties for all inputs."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidemill_operator.decision import STEP_SECONDS, Decision, Observation, Reading, decide
+from tidemill_operator.memory import SLICES, Memory
+from tidemill_operator.policy import Policy, StepLimits
+
+NOW = 1_800_000_000.0
+TICK = 2.0
+FRESH = Memory()
+
+
+def seen(replicas: int, now: float = NOW, **reading: object) -> Observation:
+    figures: dict[str, object] = {"queued": 0, "running": 0, **reading}
+    return Observation(now=now, replicas=replicas, reading=Reading(**figures))  # type: ignore[arg-type]  # figures by name
+
+
+def clamps(decision: Decision) -> list[str]:
+    return [each.name for each in decision.clamps]
+
+
+def play(
+    observations: Iterator[Reading] | list[Reading],
+    policy: Policy,
+    *,
+    replicas: int = 0,
+    memory: Memory = FRESH,
+) -> list[int]:
+    """Return the replicas after each look, one tick apart, each carried out at once."""
+    history, now = [], NOW
+    for reading in observations:
+        decision = decide(Observation(now=now, replicas=replicas, reading=reading), policy, memory)
+        replicas, memory, now = decision.replicas, decision.memory, now + TICK
+        history.append(replicas)
+    return history
+
+
+class TestNeed:
+    def test_depth_counts_waiting_and_running_tasks(self) -> None:
+        assert decide(seen(0, queued=12, running=4), Policy(), FRESH).replicas == 4
+
+    def test_tasks_due_soon_count_as_waiting(self) -> None:
+        assert decide(seen(0, due_soon=11), Policy(), FRESH).replicas == 3
+
+    def test_the_wait_rule_counts_once_run_times_are_measured(self) -> None:
+        policy = Policy(target_wait_seconds=10, slots=1, tasks_per_replica=1000)
+        # 2 a second of 3 s at 80 %: 7.5 replicas; 20 waiting of 3 s within 10 s: 6 more
+        reading = {"queued": 20, "arrival_per_second": 2.0}
+        assert decide(seen(0, **reading), policy, FRESH).replicas == 1
+        measured = decide(
+            seen(0, **reading, mean_run_seconds=3.0), replace(policy, max_replicas=50), FRESH
+        )
+        assert measured.replicas == 14
+        assert "to start within 10 s" in measured.reason
+
+    def test_of_both_rules_the_larger_counts(self) -> None:
+        policy = Policy(target_wait_seconds=1000)
+        decision = decide(seen(0, queued=20, mean_run_seconds=0.1), policy, FRESH)
+        assert decision.replicas == 4
+
+    def test_a_paused_queue_waits_for_nothing(self) -> None:
+        for policy, paused in ((Policy(paused=True), False), (Policy(), True)):
+            decision = decide(seen(0, queued=100, paused=paused), policy, FRESH)
+            assert decision.replicas == 0
+            assert clamps(decision) == ["paused"]
+
+    def test_running_tasks_of_a_paused_queue_keep_their_workers(self) -> None:
+        decision = decide(seen(3, queued=100, running=12), Policy(paused=True), FRESH)
+        assert decision.replicas == 3
+
+    def test_no_more_waiting_tasks_count_than_max_running_lets_start(self) -> None:
+        for policy, given_to_row in ((Policy(max_running=7), None), (Policy(), 7)):
+            look = seen(0, queued=100, running=2, max_running=given_to_row)
+            decision = decide(look, policy, FRESH)
+            assert decision.replicas == 2
+            assert clamps(decision) == ["maxRunning"]
+
+    def test_no_more_waiting_tasks_count_than_the_rate_lets_run(self) -> None:
+        policy = Policy(tasks_per_second=2.0)
+        look = seen(0, queued=100, mean_run_seconds=3.0)
+        decision = decide(look, policy, FRESH)
+        assert decision.replicas == 2  # 2 a second of 3 s: 6 at once
+        assert clamps(decision) == ["rateLimit"]
+
+
+class TestZero:
+    def test_from_zero_straight_to_the_computed_size(self) -> None:
+        assert decide(seen(0, queued=50), Policy(), FRESH).replicas == 10
+
+    def test_to_zero_after_idle_seconds_and_not_before(self) -> None:
+        policy = Policy(idle_seconds=30)
+        history = play([Reading(queued=0, running=0)] * 20, policy, replicas=4)
+        assert history.index(0) == 15  # 30 s at 2 s a look
+        assert history[14] >= 1
+
+    def test_a_task_starts_the_idle_time_anew(self) -> None:
+        idle, busy = Reading(queued=0, running=0), Reading(queued=1, running=0)
+        history = play([idle] * 10 + [busy] + [idle] * 15, Policy(idle_seconds=30), replicas=1)
+        assert 0 not in history
+
+    def test_never_while_a_task_runs(self) -> None:
+        policy = Policy(idle_seconds=0, down=StepLimits())
+        assert decide(seen(2, running=1), policy, FRESH).replicas == 1
+
+    def test_min_replicas_stay(self) -> None:
+        history = play([Reading(queued=0, running=0)] * 60, Policy(min_replicas=2), replicas=5)
+        assert history[-1] == 2
+
+    def test_an_idle_queue_at_zero_is_left_there(self) -> None:
+        assert play([Reading(queued=0, running=0)] * 3, Policy()) == [0, 0, 0]
+
+
+class TestWindows:
+    def test_a_lower_need_must_last(self) -> None:
+        policy = Policy(down=StepLimits(window_seconds=60))
+        history = play([Reading(queued=25, running=0)] * 60, policy, replicas=8)
+        assert history[28] == 8
+        assert history[-1] == 5
+        fell = history.index(5) * TICK
+        assert 60 <= fell <= 60 + 60 / SLICES + TICK
+
+    def test_a_peak_in_the_window_holds_the_replicas(self) -> None:
+        low, high = Reading(queued=5, running=0), Reading(queued=40, running=0)
+        history = play([high] * 2 + [low] * 20, Policy(down=StepLimits(window_seconds=60)))
+        assert set(history) == {8}
+
+    def test_a_small_rise_waits_for_its_window_and_a_sharp_one_does_not(self) -> None:
+        policy = Policy(up=StepLimits(window_seconds=30))
+        steady = play([Reading(queued=20, running=0)] * 5, policy, replicas=4)
+        assert steady == [4] * 5
+        memory = decide(seen(4, queued=20), policy, FRESH).memory
+        small = decide(seen(4, NOW + TICK, queued=25), policy, memory)
+        assert small.replicas == 4
+        assert clamps(small) == ["scaleUp.stabilizationWindowSeconds"]
+        assert decide(seen(4, NOW + TICK, queued=40), policy, memory).replicas == 8
+
+    def test_a_step_is_limited_and_the_next_one_waits(self) -> None:
+        policy = Policy(up=StepLimits(max_step=2))
+        history = play([Reading(queued=50, running=0)] * 20, policy)
+        assert history[0] == 2
+        rises = [place for place, (a, b) in enumerate(pairwise(history)) if a != b]
+        assert all(later - earlier >= STEP_SECONDS / TICK for earlier, later in pairwise(rises))
+        assert {b - a for a, b in pairwise(history)} <= {0, 2}
+
+    def test_lowered_bounds_act_at_once(self) -> None:
+        decision = decide(seen(10, queued=100), Policy(max_replicas=3), FRESH)
+        assert decision.replicas == 3
+
+
+class TestMemory:
+    def test_it_survives_the_status(self) -> None:
+        memory = FRESH
+        for second in range(300):
+            memory = decide(seen(3, NOW + second, queued=second % 40), Policy(), memory).memory
+        assert Memory.from_status(memory.to_status()) == memory
+
+    def test_it_stays_small(self) -> None:
+        memory = FRESH
+        for second in range(0, 10_000, 7):
+            memory = memory.noting(NOW + second, second, keep_seconds=3600)
+        assert len(memory.asked) <= SLICES + 2
+
+    def test_a_clock_set_back_is_survived(self) -> None:
+        memory = decide(seen(3, NOW, queued=15), Policy(), FRESH).memory
+        earlier = decide(seen(3, NOW - 3600), Policy(), memory)
+        assert earlier.replicas == 3
+        assert earlier.memory.idle_since == NOW - 3600
+
+
+def test_an_unknown_reading_holds_and_says_so() -> None:
+    observation = Observation(now=NOW, replicas=7, reading=None)
+    decision = decide(observation, Policy(max_replicas=5), Memory(idle_since=1.0))
+    assert decision.replicas == 7
+    assert clamps(decision) == ["unknown"]
+    assert decision.memory == Memory(idle_since=1.0)
+
+
+def test_the_reason_is_a_sentence_with_its_figures() -> None:
+    decision = decide(seen(0, queued=112), Policy(max_replicas=4), FRESH)
+    assert decision.reason == (
+        "112 waiting and 0 running tasks at 5 a replica call for 23; "
+        "maxReplicas: at most 4: 4 replicas"
+    )
+    assert decision.inputs["needed"] == 23
+
+
+# Properties -------------------------------------------------------------------------------------
+
+counts = st.integers(0, 100_000)
+limits = st.builds(
+    StepLimits,
+    window_seconds=st.sampled_from([0.0, 1.0, 30.0, 600.0]),
+    max_step=st.none() | st.integers(1, 50),
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    least = draw(st.integers(0, 20))
+    return Policy(
+        min_replicas=least,
+        max_replicas=draw(st.integers(max(least, 1), 200)),
+        tasks_per_replica=draw(st.integers(1, 100)),
+        target_wait_seconds=draw(st.none() | st.floats(1, 3600)),
+        slots=draw(st.integers(1, 100)),
+        idle_seconds=draw(st.sampled_from([0.0, 1.0, 30.0, 600.0])),
+        up=draw(limits),
+        down=draw(limits),
+        max_running=draw(st.none() | st.integers(1, 1000)),
+        tasks_per_second=draw(st.none() | st.floats(0.001, 1000)),
+        paused=draw(st.booleans()),
+    )
+
+
+readings = st.builds(
+    Reading,
+    queued=counts,
+    running=st.integers(0, 5000),
+    due_soon=st.integers(0, 100),
+    arrival_per_second=st.floats(0, 1000),
+    mean_run_seconds=st.none() | st.floats(0, 1000),
+    paused=st.booleans(),
+)
+
+
+@st.composite
+def memories(draw: st.DrawFn) -> Memory:
+    memory = Memory(
+        idle_since=draw(st.none() | st.floats(NOW - 1000, NOW)),
+        raised_at=draw(st.none() | st.floats(NOW - 60, NOW)),
+        lowered_at=draw(st.none() | st.floats(NOW - 60, NOW)),
+    )
+    for age, replicas in draw(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 200)))):
+        memory = memory.noting(NOW - age, replicas, keep_seconds=600)
+    return memory
+
+
+@given(policies(), readings, memories(), st.integers(0, 300))
+def test_the_result_is_within_bounds(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int
+) -> None:
+    decision = decide(Observation(now=NOW, replicas=replicas, reading=reading), policy, memory)
+    assert policy.min_replicas <= decision.replicas <= policy.max_replicas
+    assert decision.reason
+    assert len(decision.inputs) >= 9
+
+
+@given(policies(), readings, memories(), st.integers(0, 200), counts)
+def test_more_waiting_tasks_never_call_for_fewer_replicas(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int, more: int
+) -> None:
+    def after(queued: int) -> int:
+        look = Observation(now=NOW, replicas=replicas, reading=replace(reading, queued=queued))
+        return decide(look, policy, memory).replicas
+
+    assert after(reading.queued) <= after(reading.queued + more)
+
+
+@given(policies(), readings, memories(), st.integers(1, 200))
+def test_never_to_zero_while_a_task_runs(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int
+) -> None:
+    busy = replace(reading, running=max(1, reading.running))
+    decision = decide(Observation(now=NOW, replicas=replicas, reading=busy), policy, memory)
+    assert decision.replicas >= 1
+
+
+@given(policies(), memories(), st.integers(0, 200))
+def test_unknown_always_holds(policy: Policy, memory: Memory, replicas: int) -> None:
+    decision = decide(Observation(now=NOW, replicas=replicas, reading=None), policy, memory)
+    assert decision.replicas == replicas
+    assert decision.memory == memory
+
+
+@settings(max_examples=40)
+@given(policies(), readings, st.integers(0, 200))
+def test_under_constant_load_the_replicas_settle_and_never_turn_back(
+    policy: Policy, reading: Reading, replicas: int
+) -> None:
+    history = play([reading] * 400, replace(policy, up=StepLimits()), replicas=replicas)
+    # Bounds act at once; from there on it goes one way.
+    steps = {b - a > 0 for a, b in pairwise(history) if a != b}
+    assert len(steps) <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_of_a_fifth_does_not_make_it_flap(seed: int) -> None:
+    chance = random.Random(seed)
+    noisy = [Reading(queued=int(100 * chance.uniform(0.8, 1.2)), running=0) for _ in range(600)]
+    history = play(noisy, Policy(max_replicas=50), replicas=20)
+    turns = [b - a for a, b in pairwise(history) if a != b]
+    # 20 minutes of noise: a few corrections, none of them large
+    assert len(turns) <= 24
+    assert max(map(abs, turns), default=0) <= 4
+    assert all(18 <= each <= 24 for each in history)
