@@ -3,14 +3,15 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tidemill.app import App
-from tidemill.models import ClaimedTask, Finish, Lease
+from tidemill.models import ClaimedTask, Finish, Lease, Task
 from tidemill.retry import RetryPolicy
+from tidemill.store import Store
 from tidemill_worker.run import Run
 from tidemill_worker.slots import Slots
 
@@ -75,7 +76,25 @@ class Bench:
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return once `condition` holds; AssertionError after `seconds`."""
+    """Return once `condition` holds; TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of any kind, not one event
             await asyncio.sleep(0.005)
+
+
+async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Return once `condition` says so; TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - conditions of any kind, not one event
+            await asyncio.sleep(0.02)
+
+
+async def finished(store: Store, task_id: UUID, seconds: float = 30.0) -> Task:
+    """Return the task once it has reached a final state."""
+    async with asyncio.timeout(seconds):
+        while True:
+            task = await store.tasks.get(task_id)
+            assert task is not None
+            if task.status.final:
+                return task
+            await asyncio.sleep(0.02)

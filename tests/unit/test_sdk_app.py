@@ -7,7 +7,7 @@ import pytest
 
 from tidemill import App, Context, RetryPolicy, load_app
 from tidemill.errors import ConfigurationError
-from tidemill.models import TaskType
+from tidemill.models import NewTask, TaskType
 
 
 def test_a_bare_decorator_names_the_task_after_the_function() -> None:
@@ -67,17 +67,13 @@ async def test_calling_a_task_calls_its_function() -> None:
 def test_a_new_task_carries_its_payload_and_options() -> None:
     app = App()
 
-    @app.task
+    @app.task(queue="slow", max_retries=5)
     async def double(x: int) -> int:
         return 2 * x
 
+    assert double.new(x=4) == NewTask(type="double", payload={"x": 4}, queue="slow", max_retries=5)
     task = double.using(queue="fast", delay_seconds=3).new(x=4)
-    assert (task.type, task.payload, task.queue, task.delay_seconds) == (
-        "double",
-        {"x": 4},
-        "fast",
-        3,
-    )
+    assert (task.queue, task.delay_seconds, task.max_retries) == ("fast", 3, 5)
 
 
 def test_a_name_is_taken_once() -> None:

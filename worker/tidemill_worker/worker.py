@@ -86,6 +86,11 @@ class Worker:
         return self._registration.worker
 
     @property
+    def leases(self) -> int:
+        """How many tasks it holds, running or not."""
+        return len(self._ledger)
+
+    @property
     def ready(self) -> bool:
         """Whether it has started and is neither draining nor marked to."""
         return self._started and not self._draining and not self._marked
