@@ -1,6 +1,7 @@
 """Fixtures and rules for all groups of tests: see CONTRIBUTING.md, "Tests"."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -127,3 +128,12 @@ def private_server() -> Iterator[EmbeddedPostgres]:
         pytest.skip(reason)
     with postgres.private_server() as running:
         yield running
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the account that runs Postgres for root can enter; pytest's own are closed."""
+    with tempfile.TemporaryDirectory(prefix="tidemill-test-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder

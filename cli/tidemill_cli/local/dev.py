@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import click
+
 from tidemill.db import Database
 from tidemill.errors import ConfigurationError, TidemillError
 from tidemill.schema import migrate, migrate_down
@@ -45,7 +47,7 @@ def shell(url: str) -> None:
 def migrate_up(url: str) -> None:
     """Apply what is missing."""
     applied = asyncio.run(_with_database(url, migrate))
-    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")  # noqa: T201
+    click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
 
 
 def drop(url: str) -> None:
@@ -57,7 +59,7 @@ def drop(url: str) -> None:
         if typed.strip() != "yes":
             raise ConfigurationError("nothing was dropped: type yes, or set FORCE=1")
     dropped = asyncio.run(_with_database(url, migrate_down))
-    print("dropped the schema tidemill" if dropped else "there was no schema tidemill")  # noqa: T201
+    click.echo("dropped the schema tidemill" if dropped else "there was no schema tidemill")
 
 
 COMMANDS: dict[str, Callable[[str], None]] = {
@@ -75,7 +77,7 @@ def main() -> int:
     try:
         COMMANDS[chosen](url_here(Settings.load(os.environ)))
     except TidemillError as error:
-        print(f"tidemill: {error}", file=sys.stderr)  # noqa: T201
+        click.echo(f"tidemill: {error}", err=True)
         return 1
     return 0
 

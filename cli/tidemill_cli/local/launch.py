@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bind_to_parent(asked.parent, asked.signal)
         os.execv(asked.program[0], asked.program)  # noqa: S606 - no shell is the point
     except OSError as error:
-        print(f"{asked.program[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{asked.program[0]}: {error.strerror}\n")
         sys.exit(_EXIT_CANNOT_RUN)
 
 

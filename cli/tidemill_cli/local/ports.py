@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from http import HTTPStatus
 
 import aiohttp
 
@@ -37,6 +38,6 @@ async def answers(address: str, path: str = "/readyz") -> bool:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1.0)) as session,
             session.get(address + path) as answer,
         ):
-            return answer.status == 200  # noqa: PLR2004
+            return answer.status == HTTPStatus.OK
     except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
         return False
