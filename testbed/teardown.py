@@ -22,6 +22,7 @@ from testbed.errors import StepError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from testbed.cluster import Cluster
     from testbed.paths import State
     from testbed.progress import Say
 
@@ -35,25 +36,35 @@ def down(state: State, name: str | None, say: Say) -> None:
         StepError: something could not be removed.
     """
     cluster = clusters.load(state)
-    if cluster is None and name is None:
+    if cluster is not None:
+        clear(cluster, state, say)
+    elif name is not None:
+        clear_node(name, state)
+        clear_files(state)
+    else:
         clear_files(state)
         say(f"no cluster in {state.root}: nothing to do")
         return
-    clear(state, cluster.name if cluster else name, say)
     say("down: nothing is left running")
 
 
-def clear(state: State, name: str | None, say: Say) -> None:
+def clear(cluster: Cluster, state: State, say: Say) -> None:
     """Remove everything of a cluster but its logs."""
     for names in order(processes.recorded(state)):
         processes.stop(state, names)
-    if name is not None:
-        cgroups.kill(name)
-        network.kill_inside(state)
-        say("processes and pods stopped")
-        cgroups.remove(name)
-        network.remove(name, state)
+    # A control plane alone may have the name of a cluster with a node: not its to remove.
+    if not cluster.control_plane_only:
+        clear_node(cluster.name, state)
+    say("processes stopped")
     clear_files(state)
+
+
+def clear_node(name: str, state: State) -> None:
+    """Remove what only a cluster with a node has: pods, shims, cgroups and the network."""
+    cgroups.kill(name)
+    network.kill_inside(state)
+    cgroups.remove(name)
+    network.remove(name, state)
 
 
 def order(names: Iterable[str]) -> list[list[str]]:

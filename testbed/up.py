@@ -89,7 +89,7 @@ def up(request: Request, state: State, cache: Cache, say: Say) -> Cluster:
             return existing.cluster
         if existing is not None:
             say(f"clear what is left of a cluster: {'; '.join(existing.problems())}")
-            teardown.clear(state, existing.cluster.name, say)
+            teardown.clear(existing.cluster, state, say)
         return _start(request, state, programs, say)
 
 
@@ -130,7 +130,7 @@ def _start(request: Request, state: State, programs: _Programs, say: Say) -> Clu
             _node(cluster, state, programs, say)
     except BaseException:
         say("that failed: removing what was started (the logs stay)")
-        teardown.clear(state, cluster.name, say)
+        teardown.clear(cluster, state, say)
         raise
     return cluster
 
