@@ -50,20 +50,22 @@ WITH worker AS MATERIALIZED (
            statement_timestamp() + make_interval(secs => coalesce(q.lease_seconds, $4::double precision)),
            statement_timestamp(), p.seq, p.queue_id, p.priority, p.retry_count, p.crash_count, p.group_key
       FROM picked p JOIN tidemill.queues q ON q.id = p.queue_id
-    RETURNING task_id, lease_token, extract(epoch FROM locked_until - claimed_at)::double precision AS lease_seconds
+    RETURNING task_id, lease_token, date_part('epoch', locked_until - claimed_at) AS lease_seconds
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, started, d_queued, d_running, waits)
-    SELECT w.queue_id, count(*), -count(*), count(*), ARRAY[
-           count(*) FILTER (WHERE b = 0), count(*) FILTER (WHERE b = 1), count(*) FILTER (WHERE b = 2),
-           count(*) FILTER (WHERE b = 3), count(*) FILTER (WHERE b = 4), count(*) FILTER (WHERE b = 5),
-           count(*) FILTER (WHERE b = 6), count(*) FILTER (WHERE b = 7), count(*) FILTER (WHERE b = 8),
-           count(*) FILTER (WHERE b = 9), count(*) FILTER (WHERE b = 10), count(*) FILTER (WHERE b = 11),
-           count(*) FILTER (WHERE b = 12), count(*) FILTER (WHERE b = 13), count(*) FILTER (WHERE b = 14),
-           count(*) FILTER (WHERE b = 15), count(*) FILTER (WHERE b = 16)]
-      FROM (SELECT p.queue_id,
-                   width_bucket(extract(epoch FROM statement_timestamp() - p.ready_at)::double precision,
-                                tidemill.wait_bounds()) AS b
-              FROM picked p) AS w
+    SELECT w.queue_id, sum(w.tasks), -sum(w.tasks), sum(w.tasks), ARRAY[
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 0), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 1), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 2), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 3), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 4), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 5), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 6), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 7), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 8), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 9), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 10), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 11), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 12), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 13), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 14), 0), coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 15), 0),
+           coalesce(sum(w.tasks) FILTER (WHERE w.bucket = 16), 0)]
+      FROM (SELECT p.queue_id, count(*) AS tasks,
+                   width_bucket(date_part('epoch', statement_timestamp() - p.ready_at), tidemill.wait_bounds()) AS bucket
+              FROM picked p GROUP BY p.queue_id, bucket) AS w -- grouped here: a bucket is found once a task
      GROUP BY w.queue_id
 )
 SELECT p.task_id, l.lease_token, l.lease_seconds, p.queue_id, p.priority, p.seq, p.lane,
