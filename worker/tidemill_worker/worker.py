@@ -91,6 +91,16 @@ class Worker:
         return len(self._ledger)
 
     @property
+    def running(self) -> int:
+        """How many slots run a task."""
+        return self._slots.in_use
+
+    @property
+    def claiming(self) -> bool:
+        """Whether it claims: its heartbeats work, and it is neither marked nor draining."""
+        return self.ready and self._heart.beating
+
+    @property
     def ready(self) -> bool:
         """Whether it has started and is neither draining nor marked to."""
         return self._started and not self._draining and not self._marked

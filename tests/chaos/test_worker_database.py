@@ -1,0 +1,97 @@
+"""The database goes away in the middle of work, and comes back."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+from tests.support import postgres
+from tests.support.worker import eventually
+from tidemill import App, NewTask
+from tidemill.db import Database
+from tidemill.schema import migrate
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_cli.local.postgres import EmbeddedPostgres
+from tidemill_worker import Worker
+
+
+async def prepared(server: EmbeddedPostgres) -> Settings:
+    settings = postgres.settings_of(server.url("postgres"))
+    database = Database.of(settings, application="tests")
+    await migrate(database)
+    await database.close()
+    return settings
+
+
+async def test_outcomes_survive_a_restart_of_the_database(
+    private_server: EmbeddedPostgres,
+) -> None:
+    app, runs = App(), Counter[int]()
+    database_is_away = asyncio.Event()
+
+    @app.task
+    async def task(n: int) -> int:
+        runs[n] += 1
+        if n < 10:
+            await database_is_away.wait()
+        return n
+
+    settings = replace(await prepared(private_server), heartbeat_seconds=0.5)
+    database = Database.of(settings, application="tests")
+    store = Store.of(database)
+    await store.tasks.enqueue([NewTask(type="task", payload={"n": n}) for n in range(10)])
+    async with Worker(app, settings=settings) as worker:
+        await eventually(lambda: worker.running == 10)
+        await asyncio.to_thread(private_server.crash)
+        database_is_away.set()  # all ten finish now, with nobody to tell
+        await eventually(lambda: worker.running == 0)
+        assert worker.leases == 10
+        await eventually(lambda: not worker.claiming)
+        await asyncio.to_thread(private_server.start)
+        await eventually(lambda: worker.leases == 0, seconds=30)
+        await store.tasks.enqueue([NewTask(type="task", payload={"n": 10})])
+        await eventually(lambda: runs[10] == 1, seconds=30)
+        await eventually(lambda: worker.leases == 0)
+    recorded = await database.fetch(
+        "SELECT outcome, count(*), count(DISTINCT task_id) FROM tidemill.attempts GROUP BY 1"
+    )
+    await database.close()
+    assert [tuple(row) for row in recorded] == [("succeeded", 11, 11)]
+    assert set(runs.values()) == {1}
+
+
+async def test_cut_sessions_in_the_middle_of_a_stream_lose_and_repeat_nothing(
+    server: postgres.Server, settings: Settings, database_url: str
+) -> None:
+    app, runs = App(), Counter[int]()
+
+    @app.task
+    async def task(n: int) -> None:
+        runs[n] += 1
+        await asyncio.sleep(0.001)
+
+    database = Database.of(settings, application="tests")
+    store = Store.of(database)
+    count = 3000
+    await store.tasks.enqueue([NewTask(type="task", payload={"n": n}) for n in range(count)])
+    name = database_url.rpartition("/")[2]
+    async with Worker(app, settings=replace(settings, heartbeat_seconds=0.5)) as worker:
+        for share in (1, 2, 3):
+            await eventually(lambda share=share: len(runs) >= share * count // 4, seconds=60)  # type: ignore[misc]
+            await asyncio.to_thread(server.cut, name)
+        await eventually(lambda: len(runs) == count and worker.leases == 0, seconds=60)
+    database = Database.of(settings, application="tests")
+    left = await database.fetchval(
+        "SELECT (SELECT count(*) FROM tidemill.ready) + (SELECT count(*) FROM tidemill.leases)"
+    )
+    succeeded = await database.fetchrow(
+        "SELECT count(*), count(DISTINCT task_id) FROM tidemill.attempts"
+        " WHERE outcome = 'succeeded'"
+    )
+    charged = await database.fetchval(
+        "SELECT count(*) FROM tidemill.attempts WHERE outcome IN ('lease_expired', 'retry')"
+    )
+    await database.close()
+    assert left == 0
+    assert tuple(succeeded or ()) == (count, count)
+    assert charged == 0
