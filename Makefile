@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 APP    ?= examples.demo:app
 PORT   ?= 8080
 # What `make test` runs; e.g. `make test TESTS=unit`.
-TESTS  ?= unit postgres contract cluster chaos
+TESTS  ?= unit postgres contract chaos cluster
 CODE   := core api worker operator cli examples testbed deploy bench tests tools
 
 export PYTHON VENV
@@ -39,15 +39,11 @@ migrate-down: ## drop the schema `tidemill` and all tasks in it (development; as
 
 ## ---- quality
 
-test: setup ## run the tests: unit, postgres, contract, cluster, chaos (TESTS="unit postgres")
+test: setup ## run the tests: unit, postgres, contract, chaos, cluster (TESTS="unit postgres")
 	@exec $(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
 
 check: setup ## what CI runs, in the same order: format, lint, types, layers, tests
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/mypy $(wildcard $(CODE))
-	$(BIN)/pyright
-	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
 
 fmt: setup ## format the code and mend what can be mended
@@ -57,9 +53,12 @@ fmt: setup ## format the code and mend what can be mended
 lint: setup ## format, lint, types and layers, without tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	@$(MAKE) --no-print-directory types
+	$(BIN)/lint-imports
+
+types: setup ## mypy and pyright, both strict
 	$(BIN)/mypy $(wildcard $(CODE))
 	$(BIN)/pyright
-	$(BIN)/lint-imports
 
 build: setup ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist
@@ -120,6 +119,6 @@ clean: ## remove what was built; .venv, and the data of `make run`, stay
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup run db-shell migrate-up migrate-down test check fmt lint build docs lock bench \
+.PHONY: help setup run db-shell migrate-up migrate-down test check fmt lint types build docs lock bench \
 	docker-build up down destroy logs ps config run-k8s k8s-down cluster-up cluster-down \
 	check-tools clean

@@ -88,7 +88,10 @@ def _places() -> Iterator[tuple[Path, str]]:
 
 
 def _runs(install: Install, account: Account) -> bool:
-    return account.run([install.program("postgres"), "--version"]).returncode == 0
+    return all(
+        account.run([install.program(name), "--version"]).returncode == 0
+        for name in ("postgres", "initdb")
+    )
 
 
 def _readable_copy(install: Install, account: Account) -> Install | None:
@@ -102,19 +105,27 @@ def _readable_copy(install: Install, account: Account) -> Install | None:
             _copy(root, target)
         except OSError:
             continue
-        copied = replace(install, bin=target / "bin", origin=f"a readable copy in {target}")
+        where = target / _WHEEL / root.name / "bin"
+        copied = replace(install, bin=where, origin=f"a readable copy in {target}")
         if target.stat().st_uid == os.geteuid() and _runs(copied, account):
             return copied
     return None
 
 
 def _copy(root: Path, target: Path) -> None:
-    """Copy what a server needs, whole or not at all: the rename makes it appear at once."""
+    """Copy what a server needs, whole or not at all: the rename makes it appear at once.
+
+    The programs look for their libraries beside the wheel's package, so the layout stays.
+    """
     if target.exists():
         return
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    package = root.parent
     for part in ("bin", "share", "lib"):
-        shutil.copytree(root / part, partial / part, ignore=shutil.ignore_patterns("*.a"))
+        _copy_tree(root / part, partial / package.name / root.name / part)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        _copy_tree(libraries, partial / libraries.name)
     for folder, _, files in os.walk(partial):
         Path(folder).chmod(0o755)
         for file in files:
@@ -124,6 +135,10 @@ def _copy(root: Path, target: Path) -> None:
         partial.rename(target)
     except OSError:  # somebody else finished first
         shutil.rmtree(partial)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a", "include", "pkgconfig"))
 
 
 def _stamp(root: Path) -> str:
