@@ -7,6 +7,7 @@ from typing import Any, Final, TypeGuard
 from tidemill.errors import Fault, InvalidTask
 from tidemill.models import NewTask
 from tidemill_api import checking, strictjson
+from tidemill_api.paths import rendered
 from tidemill_api.strictjson import MAX_FAULTS, BadJson
 from tidemill_api.types import Checks, payload_faults
 
@@ -19,7 +20,7 @@ def listed(value: Any, most: int) -> list[Any]:
     entries: Any = value
     if _is_object(value):
         checking.raise_all(
-            [Fault(name, "is not a known field") for name in value if name != "tasks"]
+            [Fault(rendered([name]), "is not a known field") for name in value if name != "tasks"]
         )
         entries = value.get("tasks")
     if not _is_list(entries):

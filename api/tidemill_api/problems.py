@@ -23,7 +23,7 @@ _LONGEST_VALUE = 200
 
 
 @dataclass(slots=True)
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
+class Problem(Exception):
     """An answer that is an error. `kind` becomes its type, `urn:tidemill:problem:<kind>`."""
 
     status: int

@@ -21,7 +21,7 @@ MAX_FAULTS = 100
 _Node = tuple[Any, tuple[str | int, ...]]
 
 
-class BadJson(Exception):  # noqa: N818 - named for what it is, as its siblings in core are
+class BadJson(Exception):
     """A body that is not acceptable JSON; carries the faults found."""
 
     def __init__(self, *faults: Fault) -> None:

@@ -1,6 +1,8 @@
 """Speaking with the API in tests: an answer as a value, and what every problem must look like."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +51,12 @@ async def post_raw(
     """POST bytes as they are."""
     headers = {"Content-Type": content_type}
     return await ask(client, "POST", path, data=data, headers=headers)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return once `condition` holds; the test's own time limit is the limit."""
+    while not await condition():  # noqa: ASYNC110 - what is waited for is in another process
+        await asyncio.sleep(0.01)
 
 
 def assert_problem(answer: Answer) -> None:

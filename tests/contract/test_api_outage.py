@@ -1,0 +1,166 @@
+"""The database goes away under load and comes back: nothing acknowledged is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.contract.conftest import Start, running_api
+from tests.support import postgres
+from tests.support.http import Answer, ask, enqueue, until
+from tidemill.db import Database
+from tidemill.schema import migrate
+from tidemill.settings import Settings
+from tidemill_cli.local.postgres import EmbeddedPostgres
+
+PRODUCERS = 32
+
+
+@pytest.fixture
+async def own_settings(private_server: EmbeddedPostgres) -> Settings:
+    """Settings of a migrated database on a server that the test may stop."""
+    settings = postgres.settings_of(private_server.url("postgres"))
+    db = Database.of(settings, application="tests")
+    await migrate(db)
+    await db.close()
+    return settings
+
+
+@pytest.fixture
+async def own_http(own_settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
+    async with running_api(own_settings) as client:
+        yield client
+
+
+class Producers:
+    """Enqueue without pause and remember every answer."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self.answers: list[Answer] = []
+        self._http = http
+        self._stop = False
+
+    def count(self, status: int) -> int:
+        return sum(answer.status == status for answer in self.answers)
+
+    async def run(self) -> None:
+        await asyncio.gather(*(self._produce(n) for n in range(PRODUCERS)))
+
+    def stop(self) -> None:
+        self._stop = True
+
+    async def reach(self, status: int, count: int) -> None:
+        async def reached() -> bool:
+            return self.count(status) >= count
+
+        await until(reached)
+
+    async def _produce(self, number: int) -> None:
+        turn = 0
+        while not self._stop:
+            turn += 1
+            key = f"{number}-{turn}" if turn % 2 else None
+            self.answers.append(await enqueue(self._http, idempotency_key=key))
+            if self.answers[-1].status != 201:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_crash_under_load_loses_nothing_acknowledged(
+    own_http: aiohttp.ClientSession, private_server: EmbeddedPostgres, own_settings: Settings
+) -> None:
+    producers = Producers(own_http)
+    running = asyncio.create_task(producers.run())
+    await producers.reach(201, 300)
+
+    await asyncio.to_thread(private_server.crash)
+    await producers.reach(503, PRODUCERS)
+    assert (await ask(own_http, "GET", "/healthz")).status == 200
+
+    await asyncio.to_thread(private_server.start)
+    before = producers.count(201)
+    await producers.reach(201, before + 300)
+    producers.stop()
+    await running
+
+    assert {answer.status for answer in producers.answers} == {201, 503}
+    acknowledged = {answer.json["id"] for answer in producers.answers if answer.status == 201}
+    assert len(acknowledged) == producers.count(201)
+    db = Database.of(own_settings, application="tests")
+    rows = await db.fetch("SELECT id::text FROM tidemill.tasks")
+    ready = await db.fetchval("SELECT count(*) FROM tidemill.ready")
+    await db.close()
+    assert acknowledged <= {row["id"] for row in rows}
+    assert ready == len(rows)
+
+
+async def test_every_endpoint_while_the_database_is_down(
+    own_http: aiohttp.ClientSession, private_server: EmbeddedPostgres
+) -> None:
+    made = await enqueue(own_http)
+    task = f"/api/tasks/{made.json['id']}"
+    await asyncio.to_thread(private_server.stop)
+
+    for answer in (
+        await enqueue(own_http),
+        await enqueue(own_http, idempotency_key="k"),
+        await ask(own_http, "POST", "/api/tasks/batch", json=[{"type": "t"}]),
+        await ask(own_http, "GET", task),
+        await ask(own_http, "GET", f"{task}/history"),
+        await ask(own_http, "GET", "/api/stats"),
+    ):
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "127.0.0.1" not in answer.body.decode()
+    assert (await enqueue(own_http, priority="?")).status == 400
+
+    async def known_down() -> bool:
+        return bool((await ask(own_http, "GET", "/health")).json["database"] == "down")
+
+    await until(known_down)
+    health = await ask(own_http, "GET", "/health")
+    assert (health.status, health.json["status"]) == (503, "degraded")
+    ready = await ask(own_http, "GET", "/readyz")
+    assert (ready.status, ready.json["status"]) == (503, "unready")
+    for path in ("/healthz", "/metrics", "/api/version", "/openapi.json", "/"):
+        assert (await ask(own_http, "GET", path)).status == 200
+
+    async def known_unread() -> bool:
+        text = (await ask(own_http, "GET", "/metrics")).body
+        return b"tidemill_database_up 0.0" in text
+
+    await until(known_unread)
+
+    await asyncio.to_thread(private_server.start)
+
+    async def ready_again() -> bool:
+        return (await ask(own_http, "GET", "/readyz")).status == 200
+
+    await until(ready_again)
+    assert (await ask(own_http, "GET", task)).json["id"] == made.json["id"]
+
+
+async def test_cut_sessions_are_replaced(
+    http: aiohttp.ClientSession, server: postgres.Server, database_url: str
+) -> None:
+    name = database_url.rpartition("/")[2]
+    for _ in range(3):
+        assert (await enqueue(http)).status == 201
+        assert server.cut(name) >= 1
+
+        async def works() -> bool:
+            return (await enqueue(http)).status == 201
+
+        await until(works)
+
+
+async def test_a_statement_that_hangs_ends_in_503(
+    start_api: Start, database_url: str, db: Database
+) -> None:
+    http = await start_api(postgres.settings_of(database_url, database_statement_seconds=0.5))
+    assert (await enqueue(http)).status == 201
+    async with db.transaction() as held:
+        await held.execute("LOCK TABLE tidemill.tasks IN ACCESS EXCLUSIVE MODE")
+        answer = await enqueue(http)
+    assert answer.status == 503
+    assert (await enqueue(http)).status == 201
