@@ -270,6 +270,7 @@ CREATE TABLE tidemill.attempts (
         'succeeded', 'retry', 'failed', 'cancelled', 'snoozed', 'released', 'lease_expired',
         'replayed', 'moved', 'reprioritised')),
     retry_count integer NOT NULL,
+    crash_count integer NOT NULL DEFAULT 0,
     error       json,
     result      json,
     actor       text
@@ -277,7 +278,7 @@ CREATE TABLE tidemill.attempts (
 CREATE INDEX attempts_task ON tidemill.attempts (task_id, token);
 COMMENT ON TABLE tidemill.attempts IS
     'append-only: one row for each end of an attempt, and one for each release, snooze, replay, cancel before start and admin act';
-COMMENT ON COLUMN tidemill.attempts.retry_count IS 'retries charged after this row';
+COMMENT ON COLUMN tidemill.attempts.retry_count IS 'retries charged after this row; crash_count likewise';
 COMMENT ON COLUMN tidemill.attempts.run_at IS 'when it runs again, for a retry or snooze';
 
 CREATE TABLE tidemill.dead_letters (
@@ -453,12 +454,12 @@ COMMENT ON FUNCTION tidemill.ensure_partitions IS 'creates the missing daily par
 -- Enqueue ------------------------------------------------------------------------------------
 
 -- Takes idempotency keys for new tasks. Sorted, so that two batches with the same keys cannot
--- deadlock; its lock_timeout bounds the wait for a key whose first taker has not committed.
+-- deadlock; its caller's lock_timeout bounds the wait for a key whose first taker has not committed.
 -- Two statements on purpose: the second sees what the first waited for.
 CREATE FUNCTION tidemill.take_keys(
     places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]
 ) RETURNS TABLE (place integer, task_id uuid, created boolean)
-    LANGUAGE plpgsql SET lock_timeout = '2s'
+    LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -497,6 +498,7 @@ $$;
 -- The one way in: HTTP, Python and SQL producers all come through here. Arrays are columns; a null
 -- array means "not given for any task". Places in messages count from 0.
 -- Errors: TM400 invalid, TM404 unknown type where types are enforced, TM409 key of another task.
+-- Waits (2 s at most) only for who takes the same key or creates the same queue, and has not committed.
 CREATE FUNCTION tidemill.enqueue_rows(
     types text[], payloads json[], queues text[], names text[], priorities smallint[],
     run_ats timestamptz[], delays double precision[], retry_limits integer[], timeouts double precision[],
@@ -506,7 +508,7 @@ CREATE FUNCTION tidemill.enqueue_rows(
     id uuid, status text, created boolean, queue text, priority smallint, max_retries integer,
     timeout_seconds double precision, retry json, created_at timestamptz, run_at timestamptz
 )
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -822,7 +824,7 @@ SELECT t.id, t.name, t.type, q.name AS queue, t.queue_id,
             ELSE coalesce(a.outcome, 'failed') END AS status,
        t.priority, t.payload, t.headers, t.idempotency_key, t.retry,
        coalesce(l.retry_count, r.retry_count, s.retry_count, a.retry_count, 0) AS retry_count,
-       coalesce(l.crash_count, r.crash_count, s.crash_count, d.crash_count, 0) AS crash_count,
+       coalesce(l.crash_count, r.crash_count, s.crash_count, a.crash_count, 0) AS crash_count,
        t.max_retries, t.timeout_seconds, t.created_at, t.expires_at,
        coalesce(s.run_at, t.created_at) AS run_at,
        coalesce(l.claimed_at, a.started_at) AS started_at,
@@ -838,7 +840,7 @@ SELECT t.id, t.name, t.type, q.name AS queue, t.queue_id,
   LEFT JOIN tidemill.scheduled s ON s.task_id = t.id
   LEFT JOIN tidemill.dead_letters d ON d.task_id = t.id
   LEFT JOIN LATERAL (
-      SELECT h.outcome, h.retry_count, h.started_at, h.finished_at, h.worker_id, h.error, h.result
+      SELECT h.outcome, h.retry_count, h.crash_count, h.started_at, h.finished_at, h.worker_id, h.error, h.result
         FROM tidemill.attempts h
        WHERE h.task_id = t.id AND h.finished_at >= t.created_at - interval '1 day'
        ORDER BY h.token DESC LIMIT 1

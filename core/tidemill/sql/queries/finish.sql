@@ -25,11 +25,11 @@ WITH ended AS MATERIALIZED (
     DELETE FROM tidemill.leases WHERE task_id = ANY (ARRAY(SELECT task_id FROM ended))
 ), recorded AS (
     INSERT INTO tidemill.attempts (task_id, token, queue_id, worker_id, attempt, started_at,
-                                   finished_at, run_at, outcome, retry_count, error, result)
+                                   finished_at, run_at, outcome, retry_count, crash_count, error, result)
     SELECT e.task_id, e.lease_token, e.queue_id, e.worker_id, e.retry_count + 1,
            CASE WHEN e.run_seconds > 0 THEN
                greatest(e.claimed_at, statement_timestamp() - make_interval(secs => e.run_seconds)) END,
-           statement_timestamp(), e.run_at, e.outcome, e.retries, e.error, e.result
+           statement_timestamp(), e.run_at, e.outcome, e.retries, e.crash_count, e.error, e.result
       FROM ended e
 ), later AS (
     INSERT INTO tidemill.scheduled (run_at, task_id, seq, queue_id, priority, retry_count, crash_count, group_key)

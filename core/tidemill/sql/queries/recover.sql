@@ -38,10 +38,10 @@ WITH expired AS MATERIALIZED (
     DELETE FROM tidemill.leases WHERE task_id = ANY (ARRAY(SELECT task_id FROM expired))
 ), recorded AS (
     INSERT INTO tidemill.attempts (task_id, token, queue_id, worker_id, attempt, started_at,
-                                   finished_at, outcome, retry_count, error)
+                                   finished_at, outcome, retry_count, crash_count, error)
     SELECT j.task_id, j.lease_token, j.queue_id, j.worker_id, j.retry_count + 1, j.claimed_at,
            statement_timestamp(), j.outcome,
-           j.retry_count + (j.outcome = 'lease_expired')::integer, j.error
+           j.retry_count + (j.outcome = 'lease_expired')::integer, j.crash_count + 1, j.error
       FROM judged j
 ), returned AS (
     INSERT INTO tidemill.ready (seq, task_id, queue_id, priority, lane, retry_count, crash_count, ready_at, group_key)

@@ -11,8 +11,8 @@ WITH lost AS MATERIALIZED (
 ), freed AS (
     DELETE FROM tidemill.leases WHERE task_id = ANY (ARRAY(SELECT task_id FROM lost))
 ), recorded AS (
-    INSERT INTO tidemill.attempts (task_id, token, queue_id, worker_id, attempt, finished_at, outcome, retry_count)
-    SELECT task_id, lease_token, queue_id, worker_id, retry_count + 1, statement_timestamp(), 'released', retry_count
+    INSERT INTO tidemill.attempts (task_id, token, queue_id, worker_id, attempt, finished_at, outcome, retry_count, crash_count)
+    SELECT task_id, lease_token, queue_id, worker_id, retry_count + 1, statement_timestamp(), 'released', retry_count, crash_count
       FROM lost
 ), returned AS (
     INSERT INTO tidemill.ready (seq, task_id, queue_id, priority, lane, retry_count, crash_count, ready_at, group_key)
