@@ -56,14 +56,14 @@ class Queues:
         try:
             snapshots = await asyncio.wait_for(self._snapshots(), READ_SECONDS)
         except (TidemillError, TimeoutError) as error:
-            return Look(now=time.time(), snapshots=None, problem=_problem(error))
+            return Look(now=_now(), snapshots=None, problem=_problem(error))
         except Exception as error:
             # A statement that does not fit the schema: say so, and check the schema next time.
             log.exception("reading the queues failed")
             self._schema_fits = False
             problem = Problem("QueueUnreadable", f"reading the queues failed: {error}")
-            return Look(now=time.time(), snapshots=None, problem=problem)
-        return Look(now=time.time(), snapshots=snapshots)
+            return Look(now=_now(), snapshots=None, problem=problem)
+        return Look(now=_now(), snapshots=snapshots)
 
     async def _snapshots(self) -> list[QueueSnapshot]:
         if not self._schema_fits:
@@ -115,6 +115,10 @@ class Queues:
             if not namespaces or name.partition("/")[0] in namespaces:
                 log.info("TaskQueue %s is gone: its queue's settings are let go", name)
                 await self.disown(uid)
+
+
+def _now() -> float:
+    return round(time.time(), 3)  # it ends up in a status that people read
 
 
 def _problem(error: Exception) -> Problem:
