@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,6 @@ from bench.case import BenchError, Case
 from bench.measure import Sample
 from bench.target import QUEUE, Target
 from bench.workers import working
-from tidemill.db import Database
 from tidemill.models import ClaimedTask, Finish, WorkerInfo
 from tidemill.states import Outcome
 from tidemill.store import Store
@@ -43,12 +41,16 @@ class LimitDrain(Case):
         if [each.id for each in workers] != list(range(first, first + self._connections)):
             raise BenchError("worker ids are not consecutive: somebody else uses this database")
         script = pgbench.drain_script(await target.queue_id(), first, self._batch)
-        async with target.counted() as work:
-            seconds = await pgbench.run(
-                target, script, connections=self._connections, transactions=tasks // self._batch
+        async with target.counted(tasks) as sample:
+            await pgbench.run(
+                target,
+                sample,
+                script,
+                connections=self._connections,
+                transactions=tasks // self._batch,
             )
         await check_drained(target, tasks)
-        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+        return sample
 
 
 class StoreDrain(Case):
@@ -63,12 +65,11 @@ class StoreDrain(Case):
     async def run(self, target: Target, tasks: int) -> Sample:
         """Drain with a claimer."""
         await target.fill(tasks)
-        async with target.counted() as work, AsyncExitStack() as stack:
-            db = Database.of(target.settings, application="bench-store")
-            stack.push_async_callback(db.close)
-            seconds = await _drain(Store.of(db), self._batch, tasks)
+        async with target.counted(tasks) as sample, target.client() as db:
+            with target.timed(sample):
+                await _drain(Store.of(db), self._batch, tasks)
         await check_drained(target, tasks)
-        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+        return sample
 
 
 class WorkerDrain(Case):
@@ -85,13 +86,12 @@ class WorkerDrain(Case):
         """Start the workers on a paused queue, let it go, and wait until it is empty."""
         await target.fill(tasks)
         await target.pause(paused=True)
-        async with target.counted() as work, working(target, self._processes):
-            began = time.perf_counter()
-            await target.pause(paused=False)
-            await _until_drained(target)
-            seconds = time.perf_counter() - began
+        async with target.counted(tasks) as sample, working(target, self._processes) as pids:
+            with target.timed(sample, pids):
+                await target.pause(paused=False)
+                await _until_drained(target)
         await check_drained(target, tasks)
-        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+        return sample
 
 
 def limits(batches: Sequence[int], connections: Sequence[int]) -> list[Case]:
@@ -129,10 +129,9 @@ async def _until_drained(target: Target) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _drain(store: Store, batch: int, tasks: int) -> float:
+async def _drain(store: Store, batch: int, tasks: int) -> None:
     worker = await store.workers.register(_info(0))
     claimer = Claimer(store, worker, queues=[QUEUE], lease_seconds=LEASE_SECONDS)
-    began = time.perf_counter()
     recording: asyncio.Task[Any] | None = None
     done = 0
     while done < tasks:
@@ -143,7 +142,6 @@ async def _drain(store: Store, batch: int, tasks: int) -> float:
         done += len(claimed)
     if recording is not None:
         await recording
-    return time.perf_counter() - began
 
 
 async def _finish(store: Store, claimed: Sequence[ClaimedTask]) -> None:

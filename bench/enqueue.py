@@ -1,16 +1,13 @@
 """Enqueueing into an empty queue."""
 
 import asyncio
-import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 
 from bench import noop, pgbench
 from bench.case import BenchError, Case
 from bench.drain import whole
 from bench.measure import Sample
 from bench.target import QUEUE, Target
-from tidemill.db import Database
 from tidemill.models import NewTask
 from tidemill.notify import Hints
 from tidemill.store import Store
@@ -37,15 +34,16 @@ class ScriptEnqueue(Case):
         """Enqueue with pgbench."""
         tasks = whole(tasks, self._batch * self._connections)
         await target.empty()
-        async with target.counted() as work:
-            seconds = await pgbench.run(
+        async with target.counted(tasks) as sample:
+            await pgbench.run(
                 target,
+                sample,
                 self._script,
                 connections=self._connections,
                 transactions=tasks // self._batch,
             )
         await _check(target, tasks)
-        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+        return sample
 
 
 class BatchEnqueue(Case):
@@ -61,16 +59,13 @@ class BatchEnqueue(Case):
         """Enqueue through the store."""
         tasks = whole(tasks, self._batch)
         await target.empty()
-        async with target.counted() as work, AsyncExitStack() as stack:
-            db = Database.of(target.settings, application="bench-store")
-            stack.push_async_callback(db.close)
+        async with target.counted(tasks) as sample, target.client() as db:
             store = Store.of(db)
-            began = time.perf_counter()
-            for _ in range(tasks // self._batch):
-                await store.tasks.enqueue([_task() for _ in range(self._batch)])
-            seconds = time.perf_counter() - began
+            with target.timed(sample):
+                for _ in range(tasks // self._batch):
+                    await store.tasks.enqueue([_task() for _ in range(self._batch)])
         await _check(target, tasks)
-        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+        return sample
 
 
 class ApiEnqueue(Case):
@@ -86,19 +81,13 @@ class ApiEnqueue(Case):
         """Enqueue single tasks from many askers."""
         tasks = whole(tasks, self._askers)
         await target.empty()
-        async with target.counted() as work, AsyncExitStack() as stack:
-            db = Database.of(target.settings, application="bench-api")
-            stack.push_async_callback(db.close)
-            hints = Hints(db)
-            stack.push_async_callback(hints.stop)
+        async with target.counted(tasks) as sample, target.client() as db, Hints(db) as hints:
             enqueuer = Enqueuer(Store.of(db).tasks, hints, ApiMetrics(), target.settings)
-            began = time.perf_counter()
-            await asyncio.gather(
-                *(_ask(enqueuer, tasks // self._askers) for _ in range(self._askers))
-            )
-            seconds = time.perf_counter() - began
+            each = tasks // self._askers
+            with target.timed(sample):
+                await asyncio.gather(*(_ask(enqueuer, each) for _ in range(self._askers)))
         await _check(target, tasks)
-        return Sample(tasks, seconds, work.wal_bytes, work.statements)
+        return sample
 
 
 def limits(batches: Sequence[int], connections: Sequence[int]) -> list[Case]:

@@ -6,14 +6,19 @@ from statistics import median
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
-    """One run of one case: `tasks` in `seconds`, and what the server did for it."""
+    """One run of one case: `tasks` in `seconds`, and what was used for it.
+
+    Processor seconds are those of client and server processes, None where they are not known.
+    """
 
     tasks: int
-    seconds: float
-    wal_bytes: int
-    statements: int
+    seconds: float = 0.0
+    wal_bytes: int = 0
+    statements: int = 0
+    client_seconds: float | None = None
+    server_seconds: float | None = None
 
     @property
     def tasks_per_second(self) -> float:
@@ -48,6 +53,8 @@ class Line:
     tasks_per_second: Spread
     wal_bytes_per_task: float
     statements_per_task: float
+    client_microseconds: float | None
+    server_microseconds: float | None
     ratio: Spread | None
 
     def to_json(self) -> dict[str, Any]:
@@ -58,6 +65,8 @@ class Line:
             "tasks_per_second": self.tasks_per_second.to_json(),
             "wal_bytes_per_task": self.wal_bytes_per_task,
             "statements_per_task": self.statements_per_task,
+            "client_cpu_microseconds_per_task": self.client_microseconds,
+            "server_cpu_microseconds_per_task": self.server_microseconds,
             "ratio_to_limit": self.ratio and self.ratio.to_json(),
         }
 
@@ -75,6 +84,8 @@ def line(
         tasks_per_second=Spread.of([each.tasks_per_second for each in samples]),
         wal_bytes_per_task=median(each.wal_bytes / each.tasks for each in samples),
         statements_per_task=median(each.statements / each.tasks for each in samples),
+        client_microseconds=_microseconds([(s.client_seconds, s.tasks) for s in samples]),
+        server_microseconds=_microseconds([(s.server_seconds, s.tasks) for s in samples]),
         ratio=None if limits is None else Spread.of(ratios(samples, limits)),
     )
 
@@ -85,6 +96,12 @@ def ratios(samples: Sequence[Sample], limits: Sequence[Sample]) -> list[float]:
         mine.tasks_per_second / limit.tasks_per_second
         for mine, limit in zip(samples, limits, strict=True)
     ]
+
+
+def _microseconds(used: Sequence[tuple[float | None, int]]) -> float | None:
+    """Return the median of processor time a task, None when it was not measured."""
+    known = [seconds * 1e6 / tasks for seconds, tasks in used if seconds is not None]
+    return median(known) if known else None
 
 
 def best(samples: Sequence[Sequence[Sample]]) -> list[Sample]:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bench import noop
 from bench.case import BenchError
+from bench.measure import Sample
 from bench.target import QUEUE, Target
 from tidemill import sql
 from tidemill.db import connect_options
@@ -132,34 +133,42 @@ def seconds_of(output: str, transactions: int) -> float:
     return transactions / float(rate[1])
 
 
-async def run(target: Target, script: Script, *, connections: int, transactions: int) -> float:
-    """Run `script` so often in all, over so many connections; return the seconds it took.
+async def run(
+    target: Target, sample: Sample, script: Script, *, connections: int, transactions: int
+) -> None:
+    """Run `script` so often in all, over so many connections; note the time in `sample`.
 
     `transactions` must be a multiple of `connections`. Raises BenchError with pgbench's words.
     """
-    url = urlsplit(target.url)
-    bare = url._replace(netloc=f"{url.username}@{url.hostname}:{url.port or 5432}")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.sql"
         file.write_text(script.text)
-        variables = [
-            f"-D{name}={value}" for name, value in {**script.variables, "ready": 0}.items()
-        ]
-        process = await asyncio.create_subprocess_exec(
+        program = [
             target.pgbench,
             *("--no-vacuum", "--protocol=prepared", f"--file={file}"),
             *(f"--client={connections}", f"--jobs={min(connections, 2)}"),
             f"--transactions={transactions // connections}",
-            *variables,
-            urlunsplit(bare),
-            env=_environment(target, unquote(url.password or "")),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
+            *(f"-D{name}={value}" for name, value in {**script.variables, "ready": 0}.items()),
+        ]
+        with target.timed(sample):
+            output = await _output(target, program)
+    sample.seconds = seconds_of(output, transactions)
+
+
+async def _output(target: Target, program: list[str]) -> str:
+    url = urlsplit(target.url)
+    bare = url._replace(netloc=f"{url.username}@{url.hostname}:{url.port or 5432}")
+    process = await asyncio.create_subprocess_exec(
+        *program,
+        urlunsplit(bare),
+        env=_environment(target, unquote(url.password or "")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
     if process.returncode != 0:
         raise BenchError(f"pgbench failed:\n{output.decode()}")
-    return seconds_of(output.decode(), transactions)
+    return output.decode()
 
 
 def _environment(target: Target, password: str) -> dict[str, str]:

@@ -7,8 +7,10 @@ from bench.measure import Line
 from bench.rounds import Result
 
 _HEAD = (
-    f"{'':<30}{'tasks/s':>9}  {'min - max':>17}  {'WAL B/task':>10}  {'stmts/task':>10}  "
-    "ratio (min - max)"
+    f"{'':<28}{'tasks/s':>8} {'min - max':>17} "
+    f"{'WAL B':>6} {'stmts':>7} {'server':>7} {'client':>7}"
+    "  ratio (min - max)\n"
+    f"{'':<28}{'':>8} {'':>17} {'/task':>6} {'/task':>7} {'µs/task':>7} {'µs/task':>7}"
 )
 
 
@@ -60,6 +62,11 @@ def _line(line: Line) -> str:
         else f"{ratio.median:.2f} ({ratio.least:.2f} - {ratio.most:.2f})"
     )
     return (
-        f"{line.name:<30}{rate.median:>9,.0f}  {span:>17}  {line.wal_bytes_per_task:>10,.0f}  "
-        f"{line.statements_per_task:>10.4f}  {share}"
+        f"{line.name:<28}{rate.median:>8,.0f} {span:>17} {line.wal_bytes_per_task:>6,.0f} "
+        f"{line.statements_per_task:>7.4f} {_number(line.server_microseconds)} "
+        f"{_number(line.client_microseconds)}  {share}"
     )
+
+
+def _number(value: float | None) -> str:
+    return f"{'-' if value is None else f'{value:.1f}':>7}"

@@ -39,12 +39,13 @@ async def target(database_url: str | None, pg_bin: str | None) -> AsyncGenerator
     programs in `pg_bin` or of the best found. Raises BenchError, ConfigurationError.
     """
     if database_url:
-        async with _scratch(database_url, _pgbench(pg_bin)) as found:
+        async with _scratch(database_url, _pgbench(pg_bin), None) as found:
             yield found
         return
     with _private(pg_bin) as server:
         assert server.install is not None  # noqa: S101 - a started server has one
-        async with _scratch(server.url("postgres"), _pgbench(str(server.install.bin))) as found:
+        pgbench = _pgbench(str(server.install.bin))
+        async with _scratch(server.url("postgres"), pgbench, server.pid) as found:
             yield found
 
 
@@ -88,7 +89,7 @@ def _pgbench(pg_bin: str | None) -> str:
 
 
 @asynccontextmanager
-async def _scratch(admin_url: str, pgbench: str) -> AsyncGenerator[Target]:
+async def _scratch(admin_url: str, pgbench: str, pid: int | None) -> AsyncGenerator[Target]:
     name = f"tidemill_bench_{secrets.token_hex(4)}"
     admin = Database.of(_settings(admin_url), application="bench")
     await admin.execute(f"CREATE DATABASE {name}")
@@ -99,7 +100,7 @@ async def _scratch(admin_url: str, pgbench: str) -> AsyncGenerator[Target]:
         try:
             await migrate(database)
             exact = await _load_statements(database)
-            yield Target(url, pgbench, settings, database, exact)
+            yield Target(url, pgbench, settings, database, exact, pid)
         finally:
             await database.close()
     finally:

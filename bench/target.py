@@ -2,11 +2,13 @@
 
 import os
 import platform
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from bench import noop
+from bench import cpu, noop
+from bench.measure import Sample
 from tidemill.db import Database
 from tidemill.settings import Settings
 
@@ -34,14 +36,6 @@ _OWN = "/* bench */"
 
 
 @dataclass
-class Work:
-    """What the server did during a block."""
-
-    wal_bytes: int = 0
-    statements: int = 0
-
-
-@dataclass
 class Target:
     """A scratch database. `pgbench` is the program's path, `url` carries the password."""
 
@@ -51,6 +45,8 @@ class Target:
     db: Database
     exact_statements: bool
     """Statements are counted by pg_stat_statements, else by the transactions of the database"""
+    server_pid: int | None
+    """The server's process, when it is our own"""
 
     _asked: int = field(default=0, init=False)
 
@@ -104,18 +100,36 @@ class Target:
         return bool(rows[0][0])
 
     @asynccontextmanager
-    async def counted(self) -> AsyncGenerator[Work]:
+    async def client(self) -> AsyncGenerator[Database]:
+        """Yield a database as a process of Tidemill's has it, closed at the end."""
+        db = Database.of(self.settings, application="bench-client")
+        try:
+            yield db
+        finally:
+            await db.close()
+
+    @asynccontextmanager
+    async def counted(self, tasks: int) -> AsyncGenerator[Sample]:
         """Count the server's work in the block, which must close its own sessions."""
-        work = Work()
+        sample = Sample(tasks)
         if self.exact_statements:
             await self.ask("SELECT pg_stat_statements_reset()")
-        before, lsn = await self._statements(), await self._lsn()
-        asked = self._asked
-        yield work
+        before, lsn, asked = await self._statements(), await self._lsn(), self._asked
+        yield sample
         asked = self._asked - asked
-        work.wal_bytes = await self._lsn() - lsn
+        sample.wal_bytes = await self._lsn() - lsn
         statements = await self._statements() - before
-        work.statements = statements if self.exact_statements else max(0, statements - asked - 2)
+        sample.statements = statements if self.exact_statements else max(0, statements - asked - 1)
+
+    @contextmanager
+    def timed(self, sample: Sample, clients: Sequence[int] = ()) -> Generator[None]:
+        """Time the block; `clients` are processes that work besides this one and its children."""
+        server, client = self._server_seconds(), _client_seconds(clients)
+        began = time.perf_counter()
+        yield
+        sample.seconds = time.perf_counter() - began
+        sample.client_seconds = _less(_client_seconds(clients), client)
+        sample.server_seconds = _less(self._server_seconds(), server)
 
     async def facts(self) -> dict[str, str]:
         """Return the machine and the server's settings that matter."""
@@ -133,6 +147,9 @@ class Target:
         }
         return machine | {name: known[name] for name in _SETTINGS if name in known}
 
+    def _server_seconds(self) -> float | None:
+        return None if self.server_pid is None else cpu.of_trees([self.server_pid])
+
     async def _lsn(self) -> int:
         return await self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
 
@@ -149,6 +166,15 @@ class Target:
             "SELECT xact_commit + xact_rollback FROM pg_stat_database "
             "WHERE datname = current_database()"
         )
+
+
+def _client_seconds(clients: Sequence[int]) -> float | None:
+    others = cpu.of_trees(clients)
+    return None if others is None else others + cpu.of_self()
+
+
+def _less(later: float | None, earlier: float | None) -> float | None:
+    return None if later is None or earlier is None else later - earlier
 
 
 FILL = """

@@ -18,13 +18,16 @@ STOP_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def working(target: Target, processes: int) -> AsyncGenerator[None]:
-    """Yield when so many workers listen; stop them at the end. Raises BenchError."""
+async def working(target: Target, processes: int) -> AsyncGenerator[list[int]]:
+    """Yield the process ids of so many workers that listen; stop them at the end.
+
+    Raises BenchError.
+    """
     with tempfile.TemporaryFile("w+") as log:
         started = [await _start(target, log.fileno()) for _ in range(processes)]
         try:
             await _until_listening(target, started)
-            yield
+            yield [each.pid for each in started]
         except BenchError as error:
             log.seek(0)
             raise BenchError(f"{error}\n{log.read()[-2000:]}") from None
