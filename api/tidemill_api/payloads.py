@@ -13,6 +13,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from tidemill.errors import Fault
+from tidemill_api import quick
 from tidemill_api.paths import rendered
 from tidemill_api.strictjson import MAX_FAULTS
 
@@ -47,11 +48,14 @@ class PayloadCheck:
         self._validator: Validator | None = None
         if schema is not None:
             self._validator = self._compiled(schema)
+        self._accepts = quick.compiled(schema) if schema is not None and self._validator else None
 
     def faults(self, payload: Any, where: str = "payload") -> list[Fault]:
         """Return what is wrong with `payload`; `where` starts each fault's path."""
         if self._validator is None:
             return [] if self._broken is None else [self._unusable(where, self._broken)]
+        if self._accepts is not None and self._accepts(payload):
+            return []
         try:
             return _listed(self._validator.iter_errors(payload), where)
         except (Unresolvable, RecursionError, ArithmeticError, re.error) as error:

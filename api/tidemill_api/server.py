@@ -52,7 +52,7 @@ async def _serve(
 ) -> None:
     hints = Hints(db)
     api = Api.of(settings, db, hints)
-    group = Group([hints, *maintenance.duties(api.store, settings)], "api")
+    group = Group([hints, *maintenance.duties(api.store, settings, hints.hint)], "api")
     await group.start()
     try:
         async with listening(api) as port:
