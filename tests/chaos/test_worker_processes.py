@@ -221,3 +221,14 @@ def test_a_taken_probe_port_is_one_clear_line(short: Settings, trace: Path) -> N
             assert f"TIDEMILL_PROBE_PORT must be free: 127.0.0.1:{port}" in worker.log()
         finally:
             worker.close()
+
+
+def test_threads_that_a_handler_left_behind_do_not_keep_the_process(
+    short: Settings, trace: Path
+) -> None:
+    enqueue(short, work(1, 60.0, "leave_a_thread"))
+    with worker_process(replace(short, drain_seconds=0), trace) as worker:
+        until(lambda: len(traced(trace)) == 1, seconds=20, what="the task runs")
+        worker.signal(SIGTERM)
+        assert worker.wait(20) == 0
+        assert "ending with threads that do not" in worker.log()

@@ -28,3 +28,9 @@ def block(n: int, seconds: float) -> None:
     leave_trace("start", n)
     time.sleep(seconds)
     leave_trace("end", n)
+
+
+@app.task
+async def leave_a_thread(n: int, seconds: float) -> None:
+    leave_trace("start", n)
+    await asyncio.to_thread(time.sleep, seconds)

@@ -24,6 +24,7 @@ from tidemill_worker.prefetch import Prefetch, room, worth_claiming
 from tidemill_worker.registration import Registration
 from tidemill_worker.run import Run
 from tidemill_worker.slots import Slots
+from tidemill_worker.supervision import watch_over
 
 HAND_BACK_SECONDS = 2.0
 """A prefetched task that has waited this long was a wrong guess: others may have free slots."""
@@ -47,11 +48,22 @@ class Dispatcher(Service):
 
     name = "dispatcher"
 
-    def __init__(self, parts: Parts, *, poll_seconds: float, allowed: Callable[[], bool]) -> None:
-        """Claim while `allowed()`, looking at empty queues every `poll_seconds` (± 25 %)."""
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        poll_seconds: float,
+        allowed: Callable[[], bool],
+        failed: Callable[[], None],
+    ) -> None:
+        """Claim while `allowed()`, looking at empty queues every `poll_seconds` (± 25 %).
+
+        `failed` is called should this part ever end by an error of its own.
+        """
         self._parts = parts
         self._poll_seconds = poll_seconds
         self._allowed = allowed
+        self._failed = failed
         self._wake = asyncio.Event()
         self._more = True
         self._unknown = False
@@ -64,6 +76,7 @@ class Dispatcher(Service):
         if self._task is None:
             self._stopping = False
             self._task = asyncio.create_task(self._run(), name=self.name)
+            watch_over(self._task, self._failed)
 
     async def stop(self) -> None:
         """Stop claiming; a claim in flight is awaited, for nobody else can answer it."""

@@ -11,19 +11,20 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from tidemill.errors import DatabaseUnavailable
 from tidemill.models import Finish, Lease
 from tidemill.service import Service
 from tidemill.states import Outcome
-from tidemill.store.leases import LeaseStore
 from tidemill_worker import metrics
 from tidemill_worker.backoff import Backoff
+from tidemill_worker.conclude import Unstorable, fail
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.run import Run
+from tidemill_worker.supervision import watch_over
 
 MOST = 1000
 
@@ -32,26 +33,41 @@ log = logging.getLogger("tidemill.worker")
 Ending = tuple[Run, Finish]
 
 
+class Outcomes(Protocol):
+    """What is needed of the lease store."""
+
+    async def finish(self, finishes: Sequence[Finish]) -> set[Lease]:
+        """Record; return the leases that were still held."""
+        ...
+
+    async def recorded(self, leases: Sequence[Lease], since: datetime) -> set[Lease]:
+        """Return those that have been recorded before."""
+        ...
+
+
 class Finisher(Service):
     """`add` an end; `recorded` is called after each flush.
 
-    `released` is called with the queue of each task that somebody else may run now.
+    `released` is called with the queue of each task that somebody else may run now, `failed` should
+    this part ever end by an error of its own.
     """
 
     name = "finisher"
 
     def __init__(
         self,
-        leases: LeaseStore,
+        leases: Outcomes,
         ledger: Ledger,
         recorded: Callable[[], None],
         released: Callable[[str], None],
+        failed: Callable[[], None],
     ) -> None:
         """Record through `leases`; take settled runs off the `ledger`."""
         self._leases = leases
         self._ledger = ledger
         self._recorded = recorded
         self._released = released
+        self._failed = failed
         self._waiting: deque[Ending] = deque()
         self._flushing = 0
         self._arrived = asyncio.Event()
@@ -74,6 +90,7 @@ class Finisher(Service):
         """Start recording."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self.name)
+            watch_over(self._task, self._failed)
 
     async def flushed(self, seconds: float) -> bool:
         """Wait until everything is acknowledged, `seconds` at most; return whether it is."""
@@ -113,16 +130,14 @@ class Finisher(Service):
                 recorded = await self._leases.finish([finish for _, finish in batch])
                 if unknown:
                     recorded |= await self._recorded_before(batch, recorded)
-            except DatabaseUnavailable as error:
-                unknown = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes must not be lost
                 metrics.DATABASE_ERRORS.labels("finish").inc()
-                backoff.log(log, "outcomes wait for the database", error)
+                if _blames_an_outcome(error):
+                    await self._narrow(batch, error)
+                    return
+                unknown = unknown or isinstance(error, DatabaseUnavailable)
+                backoff.log(log, f"{len(batch)} outcomes wait for the database", error)
                 await backoff.pause()
-            except Exception:
-                metrics.DATABASE_ERRORS.labels("finish").inc()
-                log.exception("recording %d outcomes failed", len(batch))
-                await self._narrow(batch)
-                return
             else:
                 self._settle(batch, recorded)
                 return
@@ -135,29 +150,21 @@ class Finisher(Service):
             return set()
         return await self._leases.recorded(missing, since=min(created))
 
-    async def _narrow(self, batch: list[Ending]) -> None:
-        """One outcome that the database refuses must not hold up the others: halve the batch."""
+    async def _narrow(self, batch: list[Ending], error: Exception) -> None:
+        """One outcome that cannot be stored must not hold up the others: halve the batch."""
         if len(batch) > 1:
             middle = len(batch) // 2
             await self._flush(batch[:middle])
             await self._flush(batch[middle:])
             return
         run, finish = batch[0]
+        log.error("an outcome cannot be stored", extra=run.described(), exc_info=error)
         if finish.outcome is Outcome.FAILED and finish.result is None:
-            log.error(
-                "the database refuses this outcome: its lease will expire", extra=run.described()
-            )
-            self._ledger.drop([run])
+            self._ledger.drop([run])  # not even that it failed: its lease will expire
             return
-        error = {
-            "type": "Unstorable",
-            "message": "the database refuses this outcome",
-            "traceback": "",
-        }
-        refused = replace(
-            finish, outcome=Outcome.FAILED, error=error, result=None, delay_seconds=None
-        )
-        await self._flush([(run, refused)])
+        unstorable = Unstorable(f"the outcome cannot be stored: {error}")
+        failed = fail(run.task, unstorable, seconds=finish.run_seconds)
+        await self._flush([(run, failed)])
 
     def _settle(self, batch: Sequence[Ending], recorded: set[Lease]) -> None:
         self._ledger.drop(run for run, _ in batch)
@@ -181,6 +188,13 @@ class Finisher(Service):
         level = _LEVELS.get(finish.outcome, logging.INFO)
         if log.isEnabledFor(level):
             log.log(level, "task %s", finish.outcome.value, extra=_fields(run, finish))
+
+
+def _blames_an_outcome(error: Exception) -> bool:
+    """Whether a value cannot be stored (by our JSON encoder, or SQLSTATE class 22)."""
+    return isinstance(error, ValueError | TypeError) or str(
+        getattr(error, "sqlstate", "")
+    ).startswith("22")
 
 
 def _fields(run: Run, finish: Finish) -> dict[str, Any]:

@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidemill.db import Database
 from tidemill.errors import TidemillError
-from tidemill.models import Extension, Lease, WorkerIdentity
+from tidemill.models import Extension, WorkerIdentity
 from tidemill.service import Service
 from tidemill.settings import Settings
 from tidemill.store import Store
@@ -31,6 +31,8 @@ MARGIN_SHARE = 0.1
 TIMEOUT_GRACE_SECONDS = 5.0
 """How long past its timeout a lease is still extended: time to stop the handler and record it."""
 
+STOP_SECONDS = 10.0
+
 log = logging.getLogger("tidemill.worker")
 
 
@@ -42,6 +44,8 @@ class Hearing:
     cancelled: Callable[[Run], None]
     unknown: Callable[[], None]
     """The database does not know this worker any more."""
+    failed: Callable[[], None]
+    """The heart's thread has ended by an error."""
     marked: Callable[[bool], None]
     """Whether the operator has marked this worker to claim nothing (draining)."""
 
@@ -71,6 +75,7 @@ class Heart(Service):
         self._hearing = hearing
         self._health = health
         self._thread: threading.Thread | None = None
+        self._ended = asyncio.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beaten_at = time.monotonic()
@@ -102,16 +107,22 @@ class Heart(Service):
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        if self._loop is not None and self._stop is not None and thread.is_alive():
+        if self._loop is not None and self._stop is not None and not self._ended.is_set():
             self._loop.call_soon_threadsafe(self._stop.set)
-        await asyncio.to_thread(thread.join, 10.0)
+        try:
+            await asyncio.wait_for(self._ended.wait(), STOP_SECONDS)
+        except TimeoutError:
+            log.warning("the heart does not stop: its thread is left behind")
 
     def _serve(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
         try:
             asyncio.run(self._live(home, ready))
         except Exception:
-            log.exception("the heart stopped: leases are no longer extended")
+            log.exception("the heart stopped: leases are no longer extended, the worker ends")
             self._failing = True
+            _tell(home, self._hearing.failed)
+        finally:
+            _tell(home, self._ended.set)
 
     async def _live(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -205,7 +216,7 @@ class Heart(Service):
     ) -> None:
         by_lease = {run.task.lease: run for run in runs}
         sent_at = time.monotonic()
-        answers = await store.leases.extend(sorted_leases(by_lease), lease_seconds)
+        answers = await store.leases.extend(list(by_lease), lease_seconds)
         for answer in answers:
             self._note(answer, by_lease[answer.lease], lease_until(sent_at, lease_seconds), home)
 
@@ -220,6 +231,7 @@ class Heart(Service):
             home.call_soon_threadsafe(self._hearing.cancelled, run)
 
 
-def sorted_leases(leases: Iterable[Lease]) -> list[Lease]:
-    """Return `leases` in the order in which rows are locked everywhere."""
-    return sorted(leases, key=lambda lease: lease.task_id)
+def _tell(home: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Call on the worker's loop, unless that has gone."""
+    if not home.is_closed():
+        home.call_soon_threadsafe(call)

@@ -10,16 +10,19 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Awaitable
 
 from tidemill.app import App, load_app
 from tidemill.errors import ConfigurationError
 from tidemill.settings import Settings
-from tidemill_worker.drain import Drained
 from tidemill_worker.worker import Worker
 
 EXIT_CLEAN = 0
 EXIT_UNCLEAN = 1
-"""Some leases could not be handed over (the database was away); they expire by themselves."""
+"""A part failed, or leases could not be handed over (no database): those expire by themselves."""
+
+HUNG_THREADS_SECONDS = 3.0
+"""How long threads that handlers left (`asyncio.to_thread`, say) may hold up the process's end."""
 
 log = logging.getLogger("tidemill.worker")
 
@@ -39,14 +42,12 @@ def run(settings: Settings) -> int:
     gc.collect()
     gc.freeze()
     runner = asyncio.Runner()
-    drained = runner.run(_work(app, settings))
-    code = EXIT_CLEAN if drained.clean else EXIT_UNCLEAN
-    _leave_hung_threads(code)
-    runner.close()
+    code = runner.run(_work(app, settings))
+    _close(runner, code)
     return code
 
 
-async def _work(app: App, settings: Settings) -> Drained:
+async def _work(app: App, settings: Settings) -> int:
     worker = Worker(app, settings=settings)
     signalled = asyncio.Event()
 
@@ -62,10 +63,10 @@ async def _work(app: App, settings: Settings) -> Drained:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     if not await _started(worker, signalled):
-        return Drained(0, 0, 0)
+        return EXIT_CLEAN
     names = ", ".join(app.tasks)
     log.info("working on %s with %d slots: %s", settings.queues, settings.concurrency, names)
-    await signalled.wait()
+    await _either(signalled.wait(), worker.failed.wait())
     drained = await worker.stop()
     log.info(
         "stopped: %d tasks given back unstarted, %d stopped, %d not recorded",
@@ -73,15 +74,13 @@ async def _work(app: App, settings: Settings) -> Drained:
         drained.cancelled,
         drained.unrecorded,
     )
-    return drained
+    return EXIT_UNCLEAN if worker.failed.is_set() or drained.unrecorded else EXIT_CLEAN
 
 
 async def _started(worker: Worker, signalled: asyncio.Event) -> bool:
     """Start `worker`; False when a signal came first (it may wait for the database for long)."""
     starting = asyncio.create_task(worker.start())
-    stopping = asyncio.create_task(signalled.wait())
-    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _either(asyncio.shield(starting), signalled.wait())
     if not starting.done():
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
@@ -90,16 +89,30 @@ async def _started(worker: Worker, signalled: asyncio.Event) -> bool:
     return True
 
 
-def _leave_hung_threads(code: int) -> None:
-    """End the process here if a handler left threads that would keep it waiting for ever."""
-    alive = [
-        each.name
-        for each in threading.enumerate()
-        if each is not threading.main_thread() and not each.daemon
-    ]
-    if alive:
-        log.warning("leaving threads that have not ended: %s", ", ".join(alive))
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+async def _either(*waits: Awaitable[object]) -> None:
+    """Return when the first of `waits` ends, whatever way; the others are cancelled."""
+    futures = [asyncio.ensure_future(each) for each in waits]
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    for each in futures:
+        each.cancel()
+    await asyncio.gather(*futures, return_exceptions=True)
+
+
+def _close(runner: "asyncio.Runner", code: int) -> None:
+    """Close the loop. Threads of handlers that never return must not keep the process waiting."""
+    end = threading.Timer(HUNG_THREADS_SECONDS, _end, [code])
+    end.daemon = True
+    end.start()
+    runner.close()
+    main = threading.main_thread()
+    if all(each is main or each.daemon for each in threading.enumerate()):
+        end.cancel()
+
+
+def _end(code: int) -> None:
+    alive = [each.name for each in threading.enumerate() if not each.daemon]
+    log.warning("ending with threads that do not: %s", ", ".join(alive))
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

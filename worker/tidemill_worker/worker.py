@@ -52,7 +52,9 @@ class Worker:
         )
         self._prefetch = Prefetch(settings.prefetch)
         self._hints = Hints(self._db)
-        self._finisher = Finisher(store.leases, self._ledger, self._room_changed, self._hints.hint)
+        self._finisher = Finisher(
+            store.leases, self._ledger, self._room_changed, self._hints.hint, self._fail
+        )
         self._slots = Slots(
             app.tasks, concurrency=settings.concurrency, record=self._record, lose=self._lose
         )
@@ -60,10 +62,13 @@ class Worker:
             Parts(self._registration, self._ledger, self._slots, self._finisher, self._prefetch),
             poll_seconds=settings.poll_seconds,
             allowed=self._may_claim,
+            failed=self._fail,
         )
         self._heart = self._make_heart()
         self._background = Group([], name="worker")
         self._hurry = asyncio.Event()
+        self.failed = asyncio.Event()
+        """Set when a part has ended by an error of its own: the worker should be stopped"""
         self._started = self._draining = self._marked = False
 
     async def __aenter__(self) -> Self:
@@ -103,7 +108,8 @@ class Worker:
     @property
     def ready(self) -> bool:
         """Whether it has started and is neither draining nor marked to."""
-        return self._started and not self._draining and not self._marked
+        going = self._started and not self._draining and not self.failed.is_set()
+        return going and not self._marked
 
     async def start(self) -> None:
         """Wait for the database and its schema, register, and start claiming.
@@ -170,6 +176,7 @@ class Worker:
             lost=self._slots.lost,
             cancelled=self._slots.cancelled,
             unknown=self._dispatcher.unknown,
+            failed=self._fail,
             marked=self._mark,
         )
         health = Health(self._ledger, lambda: self.ready)
@@ -191,6 +198,9 @@ class Worker:
         if finish.run_seconds:
             RUN_SECONDS.observe(run.task.type, finish.run_seconds)
         self._finisher.add(run, finish)
+
+    def _fail(self) -> None:
+        self.failed.set()
 
     def _lose(self, run: Run) -> None:
         metrics.LEASES_LOST.inc()
