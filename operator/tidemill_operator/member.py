@@ -19,6 +19,7 @@ from tidemill_operator.policy import Mode, Policy, mode_of
 from tidemill_operator.problems import CannotAct, Problem
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, Scaling
+from tidemill_operator.sparing import Sparing, spare_busy
 from tidemill_operator.status import Outcome
 from tidemill_operator.targets import Target, ready_of, replicas_of
 
@@ -36,11 +37,13 @@ class Member:
         *,
         queues: Queues,
         reporter: Reporter,
+        sparing: Sparing,
         target: Target,
     ) -> None:
         """Take up the memory that the TaskQueue's status holds."""
         self._queues = queues
         self._reporter = reporter
+        self._sparing = sparing
         self._target = target
         self._memory = Memory.from_status(part(task_queue, "status", "scaling"))
         self._scaling: Scaling | None = None
@@ -114,11 +117,21 @@ class Member:
         wanted = None if mode is Mode.OFF else decision.replicas
         deployment = await self._target.ensure(found, wanted)
         before = replicas_of(deployment)
-        if wanted is not None and wanted != before:
-            deployment = await self._target.scale(deployment, wanted)
-            self._scaling = Scaling(before, wanted)
+        if mode is Mode.OPERATOR and 0 < decision.replicas < before:
+            decision = await self._spare(task_queue, deployment, decision)
+        if mode is not Mode.OFF and decision.replicas != before:
+            deployment = await self._target.scale(deployment, decision.replicas)
+            self._scaling = Scaling(before, decision.replicas)
         self._memory = decision.memory
         return deployment, decision
+
+    async def _spare(
+        self, task_queue: Mapping[str, Any], deployment: Mapping[str, Any], decision: Decision
+    ) -> Decision:
+        if not part(task_queue, "spec", "scaling").get("protectBusy", True):
+            return decision
+        busy = await self._sparing.mark_busy(deployment)
+        return spare_busy(decision, replicas_of(deployment), busy, self._memory)
 
     def _decide(
         self,

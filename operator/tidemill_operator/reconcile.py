@@ -24,6 +24,7 @@ from tidemill_operator.policy import Mode, Policy, mode_of
 from tidemill_operator.problems import CannotAct
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, forget_metrics
+from tidemill_operator.sparing import Sparing
 from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target, replicas_of
 from tidemill_operator.view import View, uid_of
 
@@ -166,6 +167,7 @@ class Reconciler(Loop):
                 task_queue,
                 queues=self._queues,
                 reporter=Reporter(self._kube, self.view, self._scaling),
+                sparing=Sparing(self._kube, self._scaling),
                 target=self._target(task_queue),
             )
         return self._members[uid]

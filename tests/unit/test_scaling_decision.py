@@ -1,21 +1,12 @@
 """The scaling decision: examples that read like its rules, and properties for all inputs."""
 
-import random
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
+from tests.support.decisions import FRESH, NOW, TICK, play
 from tidemill_operator.decision import STEP_SECONDS, Decision, Observation, Reading, decide
 from tidemill_operator.memory import SLICES, Memory
 from tidemill_operator.policy import Policy, StepLimits
-
-NOW = 1_800_000_000.0
-TICK = 2.0
-FRESH = Memory()
 
 
 def seen(replicas: int, now: float = NOW, **reading: object) -> Observation:
@@ -25,22 +16,6 @@ def seen(replicas: int, now: float = NOW, **reading: object) -> Observation:
 
 def clamps(decision: Decision) -> list[str]:
     return [each.name for each in decision.clamps]
-
-
-def play(
-    observations: Iterator[Reading] | list[Reading],
-    policy: Policy,
-    *,
-    replicas: int = 0,
-    memory: Memory = FRESH,
-) -> list[int]:
-    """Return the replicas after each look, one tick apart, each carried out at once."""
-    history, now = [], NOW
-    for reading in observations:
-        decision = decide(Observation(now=now, replicas=replicas, reading=reading), policy, memory)
-        replicas, memory, now = decision.replicas, decision.memory, now + TICK
-        history.append(replicas)
-    return history
 
 
 class TestNeed:
@@ -190,114 +165,3 @@ def test_the_reason_is_a_sentence_with_its_figures() -> None:
         "maxReplicas: at most 4: 4 replicas"
     )
     assert decision.inputs["needed"] == 23
-
-
-# Properties -------------------------------------------------------------------------------------
-
-counts = st.integers(0, 100_000)
-limits = st.builds(
-    StepLimits,
-    window_seconds=st.sampled_from([0.0, 1.0, 30.0, 600.0]),
-    max_step=st.none() | st.integers(1, 50),
-)
-
-
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    least = draw(st.integers(0, 20))
-    return Policy(
-        min_replicas=least,
-        max_replicas=draw(st.integers(max(least, 1), 200)),
-        tasks_per_replica=draw(st.integers(1, 100)),
-        target_wait_seconds=draw(st.none() | st.floats(1, 3600)),
-        slots=draw(st.integers(1, 100)),
-        idle_seconds=draw(st.sampled_from([0.0, 1.0, 30.0, 600.0])),
-        up=draw(limits),
-        down=draw(limits),
-        max_running=draw(st.none() | st.integers(1, 1000)),
-        tasks_per_second=draw(st.none() | st.floats(0.001, 1000)),
-        paused=draw(st.booleans()),
-    )
-
-
-readings = st.builds(
-    Reading,
-    queued=counts,
-    running=st.integers(0, 5000),
-    due_soon=st.integers(0, 100),
-    arrival_per_second=st.floats(0, 1000),
-    mean_run_seconds=st.none() | st.floats(0, 1000),
-    paused=st.booleans(),
-)
-
-
-@st.composite
-def memories(draw: st.DrawFn) -> Memory:
-    memory = Memory(
-        idle_since=draw(st.none() | st.floats(NOW - 1000, NOW)),
-        raised_at=draw(st.none() | st.floats(NOW - 60, NOW)),
-        lowered_at=draw(st.none() | st.floats(NOW - 60, NOW)),
-    )
-    for age, replicas in draw(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 200)))):
-        memory = memory.noting(NOW - age, replicas, keep_seconds=600)
-    return memory
-
-
-@given(policies(), readings, memories(), st.integers(0, 300))
-def test_the_result_is_within_bounds(
-    policy: Policy, reading: Reading, memory: Memory, replicas: int
-) -> None:
-    decision = decide(Observation(now=NOW, replicas=replicas, reading=reading), policy, memory)
-    assert policy.min_replicas <= decision.replicas <= policy.max_replicas
-    assert decision.reason
-    assert len(decision.inputs) >= 9
-
-
-@given(policies(), readings, memories(), st.integers(0, 200), counts)
-def test_more_waiting_tasks_never_call_for_fewer_replicas(
-    policy: Policy, reading: Reading, memory: Memory, replicas: int, more: int
-) -> None:
-    def after(queued: int) -> int:
-        look = Observation(now=NOW, replicas=replicas, reading=replace(reading, queued=queued))
-        return decide(look, policy, memory).replicas
-
-    assert after(reading.queued) <= after(reading.queued + more)
-
-
-@given(policies(), readings, memories(), st.integers(1, 200))
-def test_never_to_zero_while_a_task_runs(
-    policy: Policy, reading: Reading, memory: Memory, replicas: int
-) -> None:
-    busy = replace(reading, running=max(1, reading.running))
-    decision = decide(Observation(now=NOW, replicas=replicas, reading=busy), policy, memory)
-    assert decision.replicas >= 1
-
-
-@given(policies(), memories(), st.integers(0, 200))
-def test_unknown_always_holds(policy: Policy, memory: Memory, replicas: int) -> None:
-    decision = decide(Observation(now=NOW, replicas=replicas, reading=None), policy, memory)
-    assert decision.replicas == replicas
-    assert decision.memory == memory
-
-
-@settings(max_examples=40)
-@given(policies(), readings, st.integers(0, 200))
-def test_under_constant_load_the_replicas_settle_and_never_turn_back(
-    policy: Policy, reading: Reading, replicas: int
-) -> None:
-    history = play([reading] * 400, replace(policy, up=StepLimits()), replicas=replicas)
-    # Bounds act at once; from there on it goes one way.
-    steps = {b - a > 0 for a, b in pairwise(history) if a != b}
-    assert len(steps) <= 1
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_noise_of_a_fifth_does_not_make_it_flap(seed: int) -> None:
-    chance = random.Random(seed)
-    noisy = [Reading(queued=int(100 * chance.uniform(0.8, 1.2)), running=0) for _ in range(600)]
-    history = play(noisy, Policy(max_replicas=50), replicas=20)
-    turns = [b - a for a, b in pairwise(history) if a != b]
-    # 20 minutes of noise: a few corrections, none of them large
-    assert len(turns) <= 24
-    assert max(map(abs, turns), default=0) <= 4
-    assert all(18 <= each <= 24 for each in history)
