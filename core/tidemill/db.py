@@ -7,7 +7,7 @@ transaction, so the statement cache is off; nothing here relies on session state
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -134,11 +134,15 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """Lend one connection of the pool."""
+        """Lend one connection of the pool. What the borrower raises passes as it is."""
         pool = await self._opened()
         with translated():
-            async with pool.acquire() as connection:
-                yield Session(connection)
+            connection = await pool.acquire()
+        try:
+            yield Session(connection)
+        finally:
+            with translated():
+                await pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self, *, snapshot: bool = False) -> AsyncGenerator[Session]:
@@ -147,8 +151,19 @@ class Database:
         With `snapshot` all its statements see the same moment, and none may write.
         """
         options = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
-        async with self.session() as session, session.connection.transaction(**options):
-            yield session
+        async with self.session() as session:
+            transaction = session.connection.transaction(**options)
+            with translated():
+                await transaction.start()
+            try:
+                yield session
+            except BaseException:
+                # a session that is gone has rolled back
+                with suppress(errors.DatabaseUnavailable), translated():
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
 
     async def close(self, seconds: float = 5.0) -> None:
         """Close the pool; connections still in use after `seconds` are cut."""

@@ -141,7 +141,7 @@ async def test_a_types_new_queue_during_an_enqueue_loses_nothing(
     async with db.transaction() as holding:
         await holding.execute("INSERT INTO tidemill.queues (name) VALUES ('first')")
         waiting = asyncio.create_task(store.tasks.enqueue([NewTask(type="moved")] * 3))
-        await storage.until_blocked(db, holding.connection)
+        await storage.until_blocked(db)
         await store.types.register([TaskType(name="moved", queue="second")], app="a:b")
     made = await waiting
     assert [each.queue for each in made] == ["first"] * 3

@@ -78,12 +78,14 @@ async def test_a_key_that_is_being_taken_is_waited_for(store: Store, db: Databas
     async with db.transaction() as first:
         made = await first.fetchval("SELECT tidemill.enqueue('t', idempotency_key => 'k')")
         second = asyncio.create_task(store.tasks.enqueue([keyed("k")]))
-        await storage.until_blocked(db, first.connection)
+        await storage.until_blocked(db)
     (found,) = await second
     assert (found.id, found.created) == (made, False)
 
 
-@pytest.mark.parametrize("open_act", ["enqueue('t', idempotency_key => 'k')", "enqueue('t', queue => 'new')"])
+@pytest.mark.parametrize(
+    "open_act", ["enqueue('t', idempotency_key => 'k')", "enqueue('t', queue => 'new')"]
+)
 async def test_who_never_commits_is_given_up_on(store: Store, db: Database, open_act: str) -> None:
     """A key being taken, a queue being created: nobody waits for long."""
     await storage.enqueue(store)

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from tidemill.db import Database
 from tidemill.models import ClaimedTask, Enqueued, Finish, NewTask, WorkerIdentity, WorkerInfo
 from tidemill.states import Outcome
@@ -83,16 +81,12 @@ async def attempts(db: Database, task_id: UUID) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-async def until_blocked(db: Database, by: "asyncpg.Connection[Any]", count: int = 1) -> None:
-    """Wait until `count` sessions wait for a lock that the session `by` holds."""
-    pid = by.get_server_pid()
+async def until_blocked(db: Database, count: int = 1) -> None:
+    """Wait until `count` sessions of this database wait for a lock that another one holds."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND cardinality(pg_blocking_pids(pid)) > 0"
+    )
     async with asyncio.timeout(LONGEST_SECONDS):
-        while (
-            await db.fetchval(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND $1 = ANY (pg_blocking_pids(pid))",
-                pid,
-            )
-            < count
-        ):
+        while await db.fetchval(waiting) < count:
             await asyncio.sleep(LOOK_SECONDS)

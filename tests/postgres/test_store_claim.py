@@ -1,0 +1,185 @@
+"""Claim: order, queues, and who may not."""
+
+import asyncio
+
+from tests.support import storage
+from tidemill.db import Database
+from tidemill.models import NewTask, WorkerIdentity
+from tidemill.states import Outcome
+from tidemill.store import Store
+from tidemill.store.leases import ClaimPlan, Range
+from tidemill.store.queues import Owner, QueueSettings
+
+
+async def payloads(store: Store, worker: WorkerIdentity, limit: int = 100) -> list[int]:
+    return [task.payload for task in await storage.claim(store, worker, limit)]
+
+
+async def test_priority_then_returned_then_age(store: Store) -> None:
+    worker = await storage.worker(store)
+    await store.tasks.enqueue([NewTask(type="t", payload=n) for n in range(3)])
+    returned = await storage.claim(store, worker, 2)
+    await store.leases.finish(storage.ends(reversed(returned), Outcome.RELEASED))
+    await store.tasks.enqueue(
+        [
+            NewTask(type="t", payload=10, priority=-1),
+            NewTask(type="t", payload=11, priority=5),
+            NewTask(type="t", payload=12),
+        ]
+    )
+    assert await payloads(store, worker, 2) == [11, 0]
+    assert await payloads(store, worker) == [1, 2, 12, 10]
+
+
+async def test_what_is_claimed_carries_the_task_and_its_lease(store: Store) -> None:
+    worker = await storage.worker(store)
+    (made,) = await storage.enqueue(
+        store, payload={"a": 1}, name="n", queue="q", priority=7, max_retries=2, timeout_seconds=9
+    )
+    (task,) = await storage.claim(store, worker, lease_seconds=12)
+    assert (task.id, task.type, task.name, task.queue, task.priority) == (made.id, "t", "n", "q", 7)
+    assert (task.payload, task.max_retries, task.timeout_seconds) == ({"a": 1}, 2, 9)
+    assert (task.attempt, task.crash_count, task.lease_seconds, task.lane) == (1, 0, 12, 1)
+    assert (task.has_body, task.expired) == (True, False)
+    seen = await store.tasks.get(made.id)
+    assert seen is not None
+    assert (seen.status, seen.worker_id) == ("running", worker.id)
+
+
+async def test_queues_are_read_in_the_order_given(store: Store) -> None:
+    worker = await storage.worker(store)
+    for name in ("a", "b", "c"):
+        await storage.enqueue(store, 2, queue=name)
+    found = await storage.claim(store, worker, 5, queues=["c", "a"])
+    assert [task.queue for task in found] == ["c", "c", "a", "a"]
+
+
+async def test_ranges_come_before_whole_queues_and_limit_holds_over_all(store: Store) -> None:
+    worker = await storage.worker(store)
+    made = await storage.enqueue(store, 10)
+    await storage.enqueue(store, 3, priority=9)
+    (queue,) = await store.queues.list()
+    rows = await storage.claim(store, worker, 1)
+    assert rows[0].priority == 9
+    plan = ClaimPlan(
+        ranges=(Range(queue.id, 0, 0, 0), Range(queue.id, 0, 1, 4)), whole=(), names={}
+    )
+    found = await store.leases.claim(worker, plan, 4, 30)
+    assert [task.id for task in found] == [each.id for each in made[3:7]]
+    both = ClaimPlan(ranges=(Range(queue.id, 0, 1, 10),), whole=(queue.id,), names={})
+    assert [task.priority for task in await store.leases.claim(worker, both, 3, 30)] == [0, 9, 9]
+
+
+async def test_a_paused_queue_gives_nothing(store: Store, db: Database) -> None:
+    worker = await storage.worker(store)
+    await storage.enqueue(store, 2, queue="a")
+    await storage.enqueue(store, 2, queue="b")
+    await store.queues.configure("a", QueueSettings(paused=True), Owner("u", "ns/a"))
+    assert {task.queue for task in await storage.claim(store, worker)} == {"b"}
+    await store.queues.disown("u")
+    await db.execute("UPDATE tidemill.queues SET paused = true WHERE name = 'a'")
+    assert await storage.claim(store, worker) == []
+    await db.execute("UPDATE tidemill.queues SET paused = false")
+    assert len(await storage.claim(store, worker)) == 2
+
+
+async def test_a_queues_own_lease_wins(store: Store) -> None:
+    worker = await storage.worker(store)
+    await store.queues.configure("q", QueueSettings(lease_seconds=99), Owner("u", "ns/q"))
+    await storage.enqueue(store, queue="q")
+    (task,) = await storage.claim(store, worker, lease_seconds=5)
+    assert task.lease_seconds == 99
+
+
+async def test_draining_cordoned_old_and_unknown_workers_claim_nothing(
+    store: Store, db: Database
+) -> None:
+    await storage.enqueue(store, 10)
+    draining, cordoned, old, gone = [await storage.worker(store) for _ in range(4)]
+    await db.execute("UPDATE tidemill.workers SET draining = true WHERE id = $1", draining.id)
+    await db.execute("UPDATE tidemill.workers SET cordoned = true WHERE id = $1", cordoned.id)
+    new = await store.workers.bump_epoch(old)
+    await store.workers.leave(gone)
+    for refused in (draining, cordoned, old, gone, WorkerIdentity(12345, 1)):
+        assert await storage.claim(store, refused) == []
+    assert new.epoch == old.epoch + 1
+    assert len(await storage.claim(store, new)) == 10
+
+
+async def test_two_claims_at_once_share_nothing(store: Store, db: Database) -> None:
+    first, second = [await storage.worker(store) for _ in range(2)]
+    await storage.enqueue(store, 10)
+    async with db.transaction() as holding:
+        locked = await holding.fetch("SELECT * FROM tidemill.ready ORDER BY seq LIMIT 4 FOR UPDATE")
+        found = await storage.claim(store, second)
+        assert [task.seq for task in found] == list(range(5, 11))
+    rest = await storage.claim(store, first)
+    assert [task.id for task in rest] == [row["task_id"] for row in locked]
+
+
+async def test_a_drain_mark_waits_for_a_claim_and_then_sees_its_leases(
+    store: Store, db: Database
+) -> None:
+    """The claim came first: the drain's second statement must find the lease."""
+    worker = await storage.worker(store)
+    await storage.enqueue(store)
+    async with db.transaction() as claiming:
+        (queue,) = await store.queues.list()
+        await storage.claim(Store.of(_on(claiming)), worker, queues=[queue.name])
+        drain = asyncio.create_task(_drain_if_idle(db, worker))
+        await storage.until_blocked(db)
+    assert await drain is False
+    assert (await store.workers.heartbeat(worker)).draining is False
+
+
+async def test_a_claim_waits_for_a_drain_mark_and_then_takes_nothing(
+    store: Store, db: Database
+) -> None:
+    """The drain came first: the waiting claim must see its mark."""
+    worker = await storage.worker(store)
+    await storage.enqueue(store)
+    async with db.transaction() as draining:
+        await draining.execute("SELECT FROM tidemill.workers WHERE id = $1 FOR UPDATE", worker.id)
+        claiming = asyncio.create_task(storage.claim(store, worker))
+        await storage.until_blocked(db)
+        await draining.execute(
+            "UPDATE tidemill.workers w SET draining = true WHERE id = $1 "
+            "AND NOT EXISTS (SELECT FROM tidemill.leases l WHERE l.worker_id = w.id)",
+            worker.id,
+        )
+    assert await claiming == []
+    assert await storage.count(db, "ready") == 1
+    assert await storage.count(db, "leases") == 0
+
+
+async def test_an_unreadable_retry_policy_costs_nobody_its_claim(
+    store: Store, db: Database
+) -> None:
+    worker = await storage.worker(store)
+    await storage.enqueue(store, 3)
+    for number, text in enumerate(('"x"', '{"bogus": 1}', '{"policy": "list"}')):
+        await db.execute(
+            "UPDATE tidemill.tasks SET retry = $1 WHERE id = "
+            "(SELECT id FROM tidemill.tasks ORDER BY id OFFSET $2 LIMIT 1)",
+            text,
+            number,
+        )
+    found = await storage.claim(store, worker)
+    assert [task.retry.policy for task in found] == ["exponential"] * 3
+
+
+def _on(session: object) -> Database:
+    """Return a database that is one open transaction."""
+    return session  # type: ignore[return-value]  # a Session answers the same calls
+
+
+async def _drain_if_idle(db: Database, worker: WorkerIdentity) -> bool:
+    """What scale-down does: lock, then look at the leases in a statement of its own."""
+    async with db.transaction() as session:
+        await session.execute("SELECT FROM tidemill.workers WHERE id = $1 FOR UPDATE", worker.id)
+        tag = await session.execute(
+            "UPDATE tidemill.workers w SET draining = true WHERE id = $1 "
+            "AND NOT EXISTS (SELECT FROM tidemill.leases l WHERE l.worker_id = w.id)",
+            worker.id,
+        )
+        return tag == "UPDATE 1"
