@@ -27,7 +27,7 @@ PASS_THROUGH = ("kubectl", "helm", "helm3")
 
 if TYPE_CHECKING:
     # argparse has no public name for what `add_subparsers` returns.
-    Commands: TypeAlias = argparse._SubParsersAction[  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    Commands: TypeAlias = argparse._SubParsersAction[  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] # as said
         argparse.ArgumentParser
     ]
 

@@ -34,7 +34,8 @@ if ! "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
 fi
 echo "setup: installing what is needed to $kind (pinned, checked by hash)"
 pip="$venv/bin/python -m pip install --quiet --disable-pip-version-check"
-# Bytecode is made when a module is first used: the Kubernetes client alone has a thousand.
-$pip --no-compile --require-hashes --requirement requirements/"$kind".txt
+# The lists are complete, so nothing is resolved. Bytecode is made when a module is first used: the
+# Kubernetes client alone has a thousand.
+$pip --no-compile --no-deps --require-hashes --requirement requirements/"$kind".txt
 $pip --no-compile --no-deps --no-build-isolation --editable .
 echo "$wanted" > "$venv/.tidemill-$kind"

@@ -77,7 +77,7 @@ async def test_cut_sessions_in_the_middle_of_a_stream_lose_and_repeat_nothing(
     name = database_url.rpartition("/")[2]
     async with Worker(app, settings=replace(settings, heartbeat_seconds=0.5)) as worker:
         for share in (1, 2, 3):
-            await eventually(lambda share=share: len(runs) >= share * count // 4, seconds=60)  # type: ignore[misc]
+            await eventually(lambda share=share: len(runs) >= share * count // 4, seconds=60)  # type: ignore[misc] # a default binds the value
             await asyncio.to_thread(server.cut, name)
         await eventually(lambda: len(runs) == count and worker.leases == 0, seconds=60)
     database = Database.of(settings, application="tests")

@@ -133,7 +133,7 @@ async def test_tasks_offered_as_the_last_slot_ends_are_run(app: App) -> None:
         bench.slots.offer([run_of(claimed())])
         await asyncio.sleep(0)  # the slot has ended, its callback may not have run yet
         bench.slots.offer([run_of(claimed())])
-        await eventually(lambda n=round_number: len(bench.finishes) == 2 * n)  # type: ignore[misc]
+        await eventually(lambda n=round_number: len(bench.finishes) == 2 * n)  # type: ignore[misc] # a default binds the value
 
 
 async def test_context_variables_stay_with_their_task(app: App) -> None:
