@@ -27,7 +27,7 @@ from testbed import cluster as clusters
 from testbed.errors import BedError, PrerequisiteError, UsageError
 from testbed.images import build as image_build
 from testbed.images import postgres
-from testbed.paths import Cache, State
+from testbed.paths import Cache, State, complete_path
 from testbed.up import Request, up
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def main(argv: list[str]) -> int:
     # A terminal that closes and a service manager that stops us are a Ctrl-C to `up`.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    complete_path(os.environ)
     try:
         state = State.of(getattr(given, "state", None), os.environ)
         return COMMANDS[given.command](given, state, Cache.of(os.environ), progress.timed())

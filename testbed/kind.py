@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from testbed import cluster as clusters
 from testbed import locking, node, progress, teardown
 from testbed.errors import BedError, NotUpError, UsageError
-from testbed.paths import Cache, State
+from testbed.paths import Cache, State, complete_path
 from testbed.up import Request, up
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     given = parser().parse_args(arguments)
+    complete_path(os.environ)
     try:
         _run(given, State.of(None, os.environ))
     except BedError as error:

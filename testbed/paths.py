@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 from testbed.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 SOURCE = Path(__file__).resolve().parent
 STATE_VARIABLE = "TIDEMILL_TESTBED_STATE"
 # A socket's path holds 107 bytes, and the longest below the state folder is containerd's.
 LONGEST_STATE = 80
+
+
+# `cron`, `su` and `sudo` leave some of these out; Go is where its own archive puts it.
+PROGRAM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/go/bin")
+
+
+def complete_path(environment: MutableMapping[str, str]) -> None:
+    """Let programs be found where a user's PATH may not look, after where it does."""
+    path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")
+    environment["PATH"] = ":".join([*path, *(f for f in PROGRAM_FOLDERS if f not in path)])
 
 
 def _home(environment: Mapping[str, str], variable: str, fallback: str) -> Path:

@@ -64,10 +64,9 @@ class Layer:
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             self._tar.addfile(entry)
 
-    def text(self, name: str, content: str, mode: int = 0o644) -> None:
+    def content(self, name: str, data: bytes, mode: int = 0o644) -> None:
         """Add a file with this content."""
         if (entry := self._entry(name)) is not None:
-            data = content.encode()
             entry.size, entry.mode = len(data), mode
             self._tar.addfile(entry, io.BytesIO(data))
 
