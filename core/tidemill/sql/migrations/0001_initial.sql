@@ -838,7 +838,6 @@ SELECT t.id, t.name, t.type, q.name AS queue, t.queue_id,
   LEFT JOIN tidemill.leases l ON l.task_id = t.id
   LEFT JOIN tidemill.ready r ON r.task_id = t.id
   LEFT JOIN tidemill.scheduled s ON s.task_id = t.id
-  LEFT JOIN tidemill.dead_letters d ON d.task_id = t.id
   LEFT JOIN LATERAL (
       SELECT h.outcome, h.retry_count, h.crash_count, h.started_at, h.finished_at, h.worker_id, h.error, h.result
         FROM tidemill.attempts h
