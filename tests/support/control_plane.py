@@ -44,10 +44,18 @@ class ControlPlane:
     """kubectl against an API server; `kubeconfig` is an administrator's."""
 
     kubeconfig: Path
+    namespace: str = NAMESPACE
 
     def run(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
         """Return what kubectl prints; fails with what it said, unless `check` is off."""
-        command = ["kubectl", "--kubeconfig", str(self.kubeconfig), "-n", NAMESPACE, *arguments]
+        command = [
+            "kubectl",
+            "--kubeconfig",
+            str(self.kubeconfig),
+            "-n",
+            self.namespace,
+            *arguments,
+        ]
         done = subprocess.run(command, check=False, capture_output=True, text=True, input=text)
         assert done.returncode == 0 or not check, f"kubectl {arguments}: {done.stderr}"
         return done.stdout + ("" if done.returncode == 0 else done.stderr)
@@ -92,7 +100,7 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(state: Path) -> Iterator[ControlPlane]:
+def control_plane(state: Path, *, defined: bool = True) -> Iterator[ControlPlane]:
     """Yield a control plane of its own, with the CRD in it, and take it down afterwards."""
     testbed = ["python3", "-m", "testbed"]
     up = [*testbed, "up", "--control-plane-only", "--state", str(state)]
@@ -100,7 +108,8 @@ def control_plane(state: Path) -> Iterator[ControlPlane]:
     try:
         assert done.returncode == 0, f"no control plane: {done.stdout}{done.stderr}"
         found = ControlPlane(state / "kubeconfig")
-        define(found)
+        if defined:
+            define(found)
         yield found
     finally:
         subprocess.run([*testbed, "--state", str(state), "down"], check=True, cwd=ROOT)
