@@ -66,6 +66,12 @@ class Bed:
         if not self._has(image):
             self._show("build", ".", image)
 
+    def build_only(self, say: Say) -> None:
+        archive = ROOT / "dist" / "tidemill-dev.tar"
+        archive.parent.mkdir(exist_ok=True)
+        say(f"no Docker engine: build into {archive} (for `docker load`)")
+        self._show("build", ".", "tidemill:dev", "--archive", str(archive))
+
     def publish(self, port: int, node_port: int) -> None:
         self._show("forward", str(port), str(node_port))
 

@@ -53,6 +53,10 @@ class Cluster(Protocol):
         """Build `image` from the Dockerfile and bring all that the chart needs into the cluster."""
         ...
 
+    def build_only(self, say: Say) -> None:
+        """Build the image for other uses than this cluster."""
+        ...
+
     def publish(self, port: int, node_port: int) -> None:
         """Make a NodePort answer on a port of this machine's loopback address."""
         ...
@@ -74,6 +78,16 @@ class Cluster(Protocol):
         ...
 
 
+def possible() -> list[Cluster]:
+    """Return the clusters that this machine can have, the preferred one first."""
+    found: list[Cluster] = []
+    if shell.succeeds(["docker", "info"]):
+        found.append(Kind())
+    if sys.platform == "linux" and os.geteuid() == 0:
+        found.append(Bed())
+    return found
+
+
 def choose(wanted: str | None = None) -> Cluster:
     """Return the cluster for this machine, or the one named `kind` or `testbed`.
 
@@ -82,11 +96,10 @@ def choose(wanted: str | None = None) -> Cluster:
     """
     if wanted is not None:
         return Kind() if wanted == "kind" else Bed()
-    if shell.succeeds(["docker", "info"]):
-        return Kind()
-    if sys.platform == "linux" and os.geteuid() == 0:
-        return Bed()
-    raise DeployError(
-        "no Docker engine answers (docker info), and the test bed needs Linux and root: "
-        "start Docker, or run this as root on Linux"
-    )
+    found = possible()
+    if not found:
+        raise DeployError(
+            "no Docker engine answers (docker info), and the test bed needs Linux and root: "
+            "start Docker, or run this as root on Linux"
+        )
+    return found[0]

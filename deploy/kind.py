@@ -75,15 +75,17 @@ class Kind:
             say(f"{image} is in the cluster already")
             return
         say(f"build {image}")
-        shell.show(
-            ["docker", "build", "--tag", image, "."], step="docker build", look="its output above"
-        )
+        self._build(image)
         say("load it into the cluster")
         shell.show(
             ["kind", "load", "docker-image", "--name", NAME, image],
             step="kind load",
             look="its output above",
         )
+
+    def build_only(self, say: Say) -> None:
+        say("build tidemill:dev")
+        self._build("tidemill:dev")
 
     def publish(self, port: int, node_port: int) -> None:
         """kind-config.yaml has mapped it."""
@@ -105,6 +107,11 @@ class Kind:
             ["kind", *arguments, "--name", NAME, "--kubeconfig", str(self.kubeconfig)],
             step=f"kind {' '.join(arguments[:2])}",
             look="its output above, and `docker ps`",
+        )
+
+    def _build(self, image: str) -> None:
+        shell.show(
+            ["docker", "build", "--tag", image, "."], step="docker build", look="its output above"
         )
 
     def _has(self, image: str) -> bool:

@@ -63,6 +63,33 @@ def test_a_wish_is_followed(programs: Path) -> None:
     assert isinstance(cluster.choose("kind"), Kind)
 
 
+def test_down_removes_whichever_cluster_is_here(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(programs, "docker", "exit 0")
+    calls = program(programs, "kind", '[ "$1 $2" = "get clusters" ] && echo tidemill; exit 0')
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    bed = program(programs, "python", "exit 0")
+    monkeypatch.setattr("deploy.bed.TESTBED", (str(programs / "python"), "-m", "testbed"))
+    assert command.main(["down"]) == 0
+    assert any(
+        c.startswith("delete cluster --name tidemill") for c in calls.read_text().split("\n")
+    )
+    assert bed.read_text().splitlines() == ["-m testbed down"]
+
+
+def test_without_docker_the_image_is_built_into_an_archive(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = program(programs, "python", "exit 0")
+    monkeypatch.setattr("deploy.bed.TESTBED", (str(programs / "python"), "-m", "testbed"))
+    assert command.main(["--on", "testbed", "build"]) == 0
+    (called,) = calls.read_text().splitlines()
+    assert called.startswith("-m testbed build . tidemill:dev --archive /")
+    assert called.endswith("/dist/tidemill-dev.tar")
+
+
 def test_every_missing_program_is_named_at_once(programs: Path) -> None:
     program(programs, "kubectl", "exit 0")
     with pytest.raises(DeployError) as error:
