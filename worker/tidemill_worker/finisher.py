@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 from tidemill.errors import DatabaseUnavailable
 from tidemill.models import Finish, Lease
@@ -21,6 +21,7 @@ from tidemill.service import Service
 from tidemill.states import Outcome
 from tidemill_worker import metrics
 from tidemill_worker.backoff import Backoff
+from tidemill_worker.chronicle import Chronicle
 from tidemill_worker.conclude import Unstorable, fail
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.run import Run
@@ -68,6 +69,7 @@ class Finisher(Service):
         self._recorded = recorded
         self._released = released
         self._failed = failed
+        self._chronicle = Chronicle()
         self._waiting: deque[Ending] = deque()
         self._flushing = 0
         self._arrived = asyncio.Event()
@@ -106,6 +108,7 @@ class Finisher(Service):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        self._chronicle.sum_up()
 
     async def _run(self) -> None:
         while True:
@@ -169,25 +172,19 @@ class Finisher(Service):
     def _settle(self, batch: Sequence[Ending], recorded: set[Lease]) -> None:
         self._ledger.drop(run for run, _ in batch)
         metrics.RECORDED.observe(len(recorded))
-        counts: Counter[tuple[str, Outcome]] = Counter()
-        quiet = Outcome.SUCCEEDED if not log.isEnabledFor(logging.DEBUG) else None
-        for run, finish in batch:
-            if run.task.lease in recorded:
-                counts[run.task.type, finish.outcome] += 1
-                if finish.outcome is not quiet:
-                    self._tell(run, finish)
-            else:
+        ends = [end for end in batch if end[1].lease in recorded]
+        for run, finish in batch if len(ends) < len(batch) else ():
+            if finish.lease not in recorded:
                 metrics.LEASES_LOST.inc()
                 log.warning("the lease was lost: nothing recorded", extra=run.described())
+        counts = Counter((run.task.type, finish.outcome) for run, finish in ends)
         for (kind, outcome), count in counts.items():
             metrics.ATTEMPTS.labels(kind, outcome.value).inc(count)
-
-    def _tell(self, run: Run, finish: Finish) -> None:
-        if finish.outcome is Outcome.RELEASED:
-            self._released(run.task.queue)
-        level = _LEVELS.get(finish.outcome, logging.INFO)
-        if log.isEnabledFor(level):
-            log.log(level, "task %s", finish.outcome.value, extra=_fields(run, finish))
+        outcomes = Counter(finish.outcome for _, finish in ends)
+        if Outcome.RELEASED in outcomes:
+            for queue in {r.task.queue for r, f in ends if f.outcome is Outcome.RELEASED}:
+                self._released(queue)
+        self._chronicle.tell(ends, outcomes)
 
 
 def _blames_an_outcome(error: Exception) -> bool:
@@ -195,15 +192,3 @@ def _blames_an_outcome(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError) or str(
         getattr(error, "sqlstate", "")
     ).startswith("22")
-
-
-def _fields(run: Run, finish: Finish) -> dict[str, Any]:
-    fields = run.described() | {"seconds": round(finish.run_seconds, 3)}
-    if finish.error is not None:
-        fields["error"] = f"{finish.error['type']}: {finish.error['message']}"
-    if finish.delay_seconds is not None:
-        fields["again_in"] = round(finish.delay_seconds, 1)
-    return fields
-
-
-_LEVELS = {Outcome.SUCCEEDED: logging.DEBUG, Outcome.FAILED: logging.WARNING}

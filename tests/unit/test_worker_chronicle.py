@@ -1,0 +1,83 @@
+"""What the log says of attempts."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.worker import claimed, eventually, run_of
+from tidemill.models import Finish
+from tidemill.states import Outcome
+from tidemill_worker.chronicle import LINES_A_SECOND, Chronicle
+from tidemill_worker.run import Run
+
+
+def ends(count: int, outcome: Outcome = Outcome.SUCCEEDED) -> list[tuple[Run, Finish]]:
+    runs = [run_of(claimed("send")) for _ in range(count)]
+    return [(run, Finish(lease=run.task.lease, outcome=outcome)) for run in runs]
+
+
+def told(chronicle: Chronicle, batch: list[tuple[Run, Finish]]) -> None:
+    chronicle.tell(batch, Counter(finish.outcome for _, finish in batch))
+
+
+Lines = Callable[[], list[logging.LogRecord]]
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+    caplog.set_level(logging.INFO, logger="tidemill.worker")
+    return lambda: caplog.records
+
+
+async def test_a_few_attempts_have_a_line_each(lines: Lines) -> None:
+    batch = ends(2)
+    error = {"type": "ValueError", "message": "no", "traceback": ""}
+    batch[1] = (
+        batch[1][0],
+        Finish(
+            lease=batch[1][0].task.lease,
+            outcome=Outcome.RETRY,
+            run_seconds=1.23456,
+            delay_seconds=2.04,
+            error=error,
+        ),
+    )
+    told(Chronicle(), batch)
+    assert [line.getMessage() for line in lines()] == [
+        "task succeeded",
+        "task failed, will be retried",
+    ]
+    fields = vars(lines()[1])
+    assert fields["task"] == str(batch[1][0].task.id)
+    assert (fields["type"], fields["queue"], fields["attempt"]) == ("send", "default", 1)
+    assert (fields["seconds"], fields["again_in"]) == (1.235, 2.0)
+    assert fields["error"] == "ValueError: no"
+
+
+async def test_many_attempts_have_one_line_a_second(lines: Lines) -> None:
+    chronicle = Chronicle()
+    told(chronicle, ends(LINES_A_SECOND))
+    assert len(lines()) == LINES_A_SECOND
+    told(chronicle, ends(500))
+    told(chronicle, ends(3, Outcome.RETRY))
+    assert len(lines()) == LINES_A_SECOND
+    await eventually(lambda: len(lines()) > LINES_A_SECOND)
+    assert lines()[-1].getMessage().startswith("500 succeeded, 3 failed, will be retried in 1.")
+    told(chronicle, ends(1))
+    assert lines()[-1].getMessage() == "task succeeded"
+
+
+async def test_nothing_is_left_untold_at_the_end(lines: Lines) -> None:
+    chronicle = Chronicle()
+    told(chronicle, ends(500))
+    assert not lines()
+    chronicle.sum_up()
+    chronicle.sum_up()
+    assert [line.getMessage()[:13] for line in lines()] == ["500 succeeded"]
+
+
+async def test_a_dead_letter_is_a_warning(lines: Lines) -> None:
+    told(Chronicle(), ends(1, Outcome.FAILED))
+    assert lines()[0].levelno == logging.WARNING
