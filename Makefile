@@ -67,6 +67,9 @@ docs: setup ## make docs/configuration.md and .env.example from the settings
 	@$(BIN)/tidemill config -o markdown > docs/configuration.md
 	@$(BIN)/tidemill config -o env > .env.example
 
+schema: setup ## write core/tidemill/sql/schema.sql anew from the migrations
+	$(BIN)/python -m tests.support.schema_dump
+
 lock: ## resolve the dependencies anew (UPGRADE=1: newest versions)
 	@tools/lock.sh
 
@@ -119,6 +122,6 @@ clean: ## remove what was built; .venv, and the data of `make run`, stay
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup run db-shell migrate-up migrate-down test check fmt lint types build docs lock bench \
+.PHONY: help setup run db-shell migrate-up migrate-down test check fmt lint types build docs schema lock bench \
 	docker-build up down destroy logs ps config run-k8s k8s-down cluster-up cluster-down \
 	check-tools clean

@@ -25,6 +25,7 @@ from tidemill.errors import ConfigurationError
 from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill_cli.local import installs
+from tidemill_cli.local.account import account_for
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
 URL_VARIABLE = "TIDEMILL_TEST_DATABASE_URL"
@@ -104,13 +105,16 @@ def session_server() -> Generator[Server]:
 
 
 @contextmanager
-def private_server(**options: str) -> Generator[EmbeddedPostgres]:
-    """Yield a started server that is the caller's alone: to stop, crash and start again."""
+def private_server(major: int | None = None, **options: str) -> Generator[EmbeddedPostgres]:
+    """Yield a started server that is the caller's alone: to stop, crash and start again.
+
+    `major` asks for that version; else TIDEMILL_TEST_PG_BIN's, or the best one found.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tidemill-test-"))
     folder.chmod(0o711)
     server = EmbeddedPostgres(
         folder,
-        install=_asked_install(),
+        install=installs.choose(account_for(folder), major=major) if major else _asked_install(),
         throwaway=True,
         options={"max_connections": "300", **options},
     )
