@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from bench import pgbench
@@ -145,8 +144,9 @@ async def _drain(store: Store, batch: int, tasks: int) -> None:
 
 
 async def _finish(store: Store, claimed: Sequence[ClaimedTask]) -> None:
-    ended = partial(Finish, outcome=Outcome.SUCCEEDED, run_seconds=0.001)
-    await store.leases.finish([ended(lease=task.lease) for task in claimed])
+    done = Outcome.SUCCEEDED
+    ends = [Finish(lease=task.lease, outcome=done, run_seconds=0.001) for task in claimed]
+    await store.leases.finish(ends)
 
 
 def _info(number: int) -> WorkerInfo:

@@ -179,14 +179,16 @@ class Database:
         if self._pool is None:
             async with self._opening:
                 if self._pool is None:
+                    size = {"min_size": 0, "max_size": self._pool_size}
                     with translated():
                         self._pool = await asyncpg.create_pool(
-                            min_size=0,
-                            max_size=self._pool_size,
-                            max_inactive_connection_lifetime=300,
-                            **self._options,
+                            reset=_nothing_to_reset, **size, **self._options
                         )
         return self._pool
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Spare the round trip by which asyncpg's default clears session state: there is none."""
 
 
 def connect_options(
@@ -293,4 +295,4 @@ def _described(error: BaseException) -> str:
 def column(values: Iterable[Any]) -> list[Any] | None:
     """Return the values as a list, or None when all are None: a column that nobody gave."""
     listed = list(values)
-    return listed if any(value is not None for value in listed) else None
+    return None if listed.count(None) == len(listed) else listed

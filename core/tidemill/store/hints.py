@@ -63,11 +63,14 @@ class ClaimHints:
         if plan.whole:
             self._whole_end = now
             self._whole_cost = now - began
+        newest: dict[tuple[int, int], int] = {}
         for task in claimed:
-            if task.lane == FRESH:
-                self._note(task.queue_id, task.priority, task.seq)
-            else:
-                self._note(task.queue_id, task.priority, 0)
+            key = (task.queue_id, task.priority)
+            seq = task.seq if task.lane == FRESH else 0
+            if seq >= newest.get(key, 0):
+                newest[key] = seq
+        for (queue, priority), seq in newest.items():
+            self._note(queue, priority, seq)
 
     def _whole_is_due(self, now: float) -> bool:
         pause = self._whole_cost * (1 / WHOLE_SHARE - 1)

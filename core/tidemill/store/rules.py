@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tidemill import jsontext
@@ -24,6 +25,16 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 _LENGTHS: tuple[tuple[str, int, int], ...] = (("name", 1, 200), ("idempotency_key", 1, 255))
 
 
+@lru_cache(maxsize=1024)  # the same few names come with every task
+def _is_type(name: str) -> bool:
+    return _TYPE.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_queue(name: str) -> bool:
+    return _QUEUE.fullmatch(name) is not None
+
+
 def faults(tasks: Sequence[NewTask], payloads: list[str], max_payload_bytes: int) -> list[Fault]:
     """Return every broken rule of `tasks`, and fill `payloads` with their payloads as JSON text."""
     found: list[Fault] = []
@@ -44,9 +55,9 @@ def faults(tasks: Sequence[NewTask], payloads: list[str], max_payload_bytes: int
 
 
 def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
-    if not _TYPE.fullmatch(task.type):
+    if not _is_type(task.type):
         yield "type", "must be a name of at most 200 letters, digits and _.:/-", task.type
-    if task.queue is not None and not _QUEUE.fullmatch(task.queue):
+    if task.queue is not None and not _is_queue(task.queue):
         yield "queue", "must be a name of at most 63 letters, digits and _.-", task.queue
     for field, least, most in _RANGES:
         number = getattr(task, field)

@@ -1,7 +1,7 @@
 """Producers and readers: enqueue, look up, history."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from tidemill import sql
@@ -82,10 +82,15 @@ def enqueue_arguments(
     )
 
 
+_STATUS: Final[dict[str | None, Status | None]] = {None: None} | {
+    each.value: each for each in Status
+}
+
+
 def _enqueued(row: Record) -> Enqueued:
     return Enqueued(
         id=row["id"],
-        status=Status(row["status"]) if row["status"] else None,
+        status=_STATUS[row["status"]],
         created=row["created"],
         queue=row["queue"],
         priority=row["priority"],
