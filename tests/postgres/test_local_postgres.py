@@ -82,6 +82,12 @@ def test_only_a_password_opens_it_and_only_on_this_machine(data_dir: Path) -> No
     assert (data_dir / "password").stat().st_mode & 0o077 == 0
 
 
+def test_a_lost_password_is_replaced(data_dir: Path) -> None:
+    (data_dir / "password").unlink()
+    with EmbeddedPostgres(data_dir, throwaway=True) as server:
+        assert run(server, "SELECT answer FROM kept") == (42,)
+
+
 def test_a_mark_of_a_dead_server_is_cleared(data_dir: Path) -> None:
     """The pid in the mark belongs to a living process that is no Postgres: this one."""
     mark = data_dir / "postgres" / "postmaster.pid"
