@@ -1,5 +1,6 @@
 """Render the chart with a real Helm, and find objects in what comes out."""
 
+import base64
 import json
 import os
 import shutil
@@ -100,6 +101,11 @@ def containers(pod: Manifest) -> list[Manifest]:
 def variables(container: Manifest) -> dict[str, Any]:
     """Return a container's environment: values, or where they come from."""
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def decoded(secret: Manifest) -> dict[str, str]:
+    """Return what a Secret holds."""
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
 
 def _flags(values: dict[str, Any]) -> list[str]:

@@ -4,6 +4,15 @@ import pytest
 
 from tests.support.chart import Chart, find_helm
 
+# In CI the first test may have to build Helm.
+HELM_BUILD_SECONDS = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "chart" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(HELM_BUILD_SECONDS))
+
 
 @pytest.fixture(params=["helm", "helm3"])
 def chart(request: pytest.FixtureRequest) -> Chart:

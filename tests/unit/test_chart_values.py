@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from deploy import crds
-from tests.support.chart import CHART, Chart, RefusedError, names, one, variables
+from tests.support.chart import CHART, Chart, RefusedError, decoded, names, one, variables
 
 EXTERNAL = {"database__mode": "external", "database__app__existingSecret": "mine"}
 
@@ -83,7 +83,7 @@ def test_each_login_has_its_own_secret(chart: Chart) -> None:
         "operator": "tidemill-database-operator",
     }
     for login, secret in (("owner", "tidemill-database-owner"), ("app", "tidemill-database")):
-        data = one(made, "Secret", secret)["stringData"]
+        data = decoded(one(made, "Secret", secret))
         address = "@tidemill-postgres.team.svc:5432/tidemill"
         assert data["url"] == f"postgresql://tidemill_{login}_login:{data['password']}{address}"
 
@@ -177,7 +177,7 @@ def test_the_types_are_registered_after_install_and_upgrade(chart: Chart) -> Non
 def test_another_release_name_leaves_the_taskqueues_secret_where_they_look(chart: Chart) -> None:
     made = chart.render("blue")
     assert "Deployment/blue-tidemill-api" in names(made)
-    url = one(made, "Secret", "tidemill-database")["stringData"]["url"]
+    url = decoded(one(made, "Secret", "tidemill-database"))["url"]
     assert url.endswith("@blue-tidemill-postgres.team.svc:5432/tidemill")
 
 

@@ -1,0 +1,71 @@
+"""The chart and compose.yaml speak the settings and commands that there are."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import CHART, Chart, Manifest, containers, one, pods, variables
+from tidemill.settings import Settings, variable_of
+from tidemill_cli.__main__ import COMMANDS
+
+KNOWN = {variable_of(each.name) for each in fields(Settings)}
+COMPOSE = CHART.parents[1] / "compose.yaml"
+VARIANTS: list[dict[str, Any]] = [
+    {"database__verifyCa": True, "database__pooler": "transaction"},
+    {"operator__clusterWide": False},
+]
+
+
+@pytest.fixture
+def services() -> dict[str, Manifest]:
+    found: dict[str, Manifest] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return found
+
+
+@pytest.mark.parametrize("values", VARIANTS, ids=["verified", "namespaced"])
+def test_the_charts_variables_are_settings(chart: Chart, values: dict[str, Any]) -> None:
+    for where, pod in pods(chart.render(**values)):
+        if where.startswith("StatefulSet/"):
+            continue
+        for container in containers(pod):
+            assert set(variables(container)) <= KNOWN, where
+            given = {k: v for k, v in variables(container).items() if isinstance(v, str)}
+            Settings.load(given)  # refuses a value out of range
+
+
+def test_the_charts_commands_are_there(chart: Chart) -> None:
+    seen = {
+        container["args"][0]
+        for where, pod in pods(chart.render())
+        if not where.startswith("StatefulSet/")
+        for container in containers(pod)
+    }
+    assert seen == {"api", "migrate", "operator", "types", "worker"}
+    assert seen <= set(COMMANDS)
+
+
+def test_composes_variables_are_settings_and_its_commands_are_there(
+    services: dict[str, Manifest],
+) -> None:
+    own = {name: each for name, each in services.items() if "build" in each}
+    assert set(own) == {"migrate", "types", "api", "worker"}
+    for name, service in own.items():
+        assert service["command"][0] in COMMANDS, name
+        assert set(service["environment"]) <= KNOWN, name
+        Settings.load(service["environment"])
+        assert service["read_only"] is True, name
+
+
+def test_compose_and_chart_run_the_same_postgres(
+    chart: Chart, services: dict[str, Manifest]
+) -> None:
+    postgres = one(chart.render(), "StatefulSet", "tidemill-postgres")
+    (container,) = postgres["spec"]["template"]["spec"]["containers"]
+    assert services["postgres"]["image"] == container["image"]
+
+
+def test_nothing_but_the_api_is_published_and_only_locally(services: dict[str, Manifest]) -> None:
+    published = {name: each["ports"] for name, each in services.items() if "ports" in each}
+    assert published == {"api": ["127.0.0.1:8080:8080"]}
