@@ -44,7 +44,7 @@ def create(data: Path, install: Install, account: Account, password: str, *, syn
         _initdb(partial, install, account, secret, sync=sync)
     finally:
         secret.unlink()
-    _create_database(partial, install, account)
+    _alone(partial, install, account, f"CREATE DATABASE {DATABASE};")
     partial.rename(data)
 
 
@@ -61,14 +61,19 @@ def _initdb(data: Path, install: Install, account: Account, secret: Path, *, syn
         raise DatabaseUnavailable(f"initdb of Postgres {install} failed: {_last(made.stderr)}")
 
 
-def _create_database(data: Path, install: Install, account: Account) -> None:
-    """Create our database in single-user mode, which needs neither a client nor a port."""
+def set_password(data: Path, install: Install, account: Account, password: str) -> None:
+    """Give the superuser of an existing, stopped cluster this password: the kept one was lost."""
+    _alone(data, install, account, f"ALTER USER {SUPERUSER} PASSWORD '{password}';")
+
+
+def _alone(data: Path, install: Install, account: Account, statement: str) -> None:
+    """Run a statement in single-user mode, which needs neither a client, a port nor a password."""
     made = account.run(
         [install.program("postgres"), "--single", "-D", str(data), "postgres"],
-        stdin=f"CREATE DATABASE {DATABASE};\n",
+        stdin=f"{statement}\n",
     )
-    if made.returncode or "ERROR" in made.stderr:
-        raise DatabaseUnavailable(f"creating the database failed: {_last(made.stderr)}")
+    if made.returncode or "ERROR" in made.stderr or "FATAL" in made.stderr:
+        raise DatabaseUnavailable(f"preparing the database failed: {_last(made.stderr)}")
 
 
 def _last(text: str) -> str:

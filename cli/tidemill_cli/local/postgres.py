@@ -141,14 +141,20 @@ class EmbeddedPostgres:
             )
         wait_for_predecessor(self.data, _GONE_SECONDS)
         self.install = self.install or choose(account, major=cluster.major_of(self.data))
-        self._password = cluster.ensure_password(self.data_dir / "password")
-        if cluster.major_of(self.data) is None:
-            cluster.create(
-                self.data, self.install, account, self._password, sync=not self._throwaway
-            )
+        self._ensure_cluster(account, self.install)
         self.port = self.port or free_port()
         self._launch(account, self.install)
         self._wait_until_ready()
+
+    def _ensure_cluster(self, account: Account, install: Install) -> None:
+        kept = self.data_dir / "password"
+        known = kept.exists()
+        self._password = cluster.ensure_password(kept)
+        if cluster.major_of(self.data) is None:
+            sync = not self._throwaway
+            cluster.create(self.data, install, account, self._password, sync=sync)
+        elif not known:
+            cluster.set_password(self.data, install, account, self._password)
 
     def _launch(self, account: Account, install: Install) -> None:
         options = self._options | {"listen_addresses": HOST, "port": str(self.port)}

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from tidemill.app import App
 from tidemill.db import Database, wait_for_database
-from tidemill.errors import TidemillError
 from tidemill.schema import migrate
 from tidemill.settings import Settings, variable_of
 from tidemill.store import Store
@@ -175,7 +174,7 @@ class Up:
         try:
             if await store.workers.bury(hostname=socket.gethostname(), pid=pid):
                 await store.upkeep.recover(_MOST_RECOVERED, self._settings.max_crashes)
-        except TidemillError as error:
+        except Exception as error:  # noqa: BLE001 - said, and the leases expire by themselves
             self._say(f"could not give back the tasks of process {pid} yet: {error}")
 
     async def _stop_all(self) -> None:
