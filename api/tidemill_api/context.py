@@ -12,6 +12,7 @@ from tidemill_api.enqueue import Enqueuer
 from tidemill_api.gauges import QueueFigures
 from tidemill_api.health import Health
 from tidemill_api.metrics import ApiMetrics
+from tidemill_api.pace import Pace
 from tidemill_api.reading import BodyBudget
 from tidemill_api.types import TypeRegistry
 
@@ -28,6 +29,7 @@ class Api:
     figures: QueueFigures
     metrics: ApiMetrics
     bodies: BodyBudget = field(default_factory=BodyBudget)
+    log_pace: Pace = field(default_factory=Pace)
 
     @classmethod
     def of(cls, settings: Settings, db: Database, hints: Hints) -> "Api":

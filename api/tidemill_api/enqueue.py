@@ -39,10 +39,10 @@ class Enqueuer:
         self._unknown_types = settings.unknown_types
         self._max_payload_bytes = settings.max_payload_bytes
         self._plain: Batcher[NewTask, Enqueued] = Batcher(
-            self._flush, most=MOST_TOGETHER, lanes=2, most_waiting=MOST_WAITING
+            self._flush, most=MOST_TOGETHER, lanes=1, most_waiting=MOST_WAITING
         )
         self._keyed: Batcher[NewTask, Enqueued] = Batcher(
-            self._flush, most=MOST_TOGETHER, lanes=2, most_waiting=MOST_WAITING
+            self._flush, most=MOST_TOGETHER, lanes=1, most_waiting=MOST_WAITING
         )
 
     async def one(self, task: NewTask) -> Enqueued:

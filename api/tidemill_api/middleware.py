@@ -56,20 +56,27 @@ def _request_id(request: web.Request) -> str:
 
 def _answer_to(error: Exception, request: web.Request, request_id: str) -> web.Response:
     problem = problem_of(error)
-    if problem is None or problem.status >= _FAILED:
-        problem = problem or internal()
-        # A refusal that has a name needs no stack; the unexpected does.
-        unexpected = problem.status == _FAILED
-        _log.error(
-            "%s %s failed: %s: %s",
-            request.method,
-            route_of(request),
-            type(error).__name__,
-            error,
-            exc_info=error if unexpected else None,
-            extra={"request_id": request_id},
-        )
+    if problem is None:
+        problem = internal()
+        _log_failure(request, request_id, error, stack=error)
+    elif problem.status >= _FAILED and request.app[API].log_pace.admits(problem.kind):
+        # a refusal that has a name needs no stack, and a thousand a second no thousand lines
+        _log_failure(request, request_id, error, stack=None)
     return response_of(problem, request_id)
+
+
+def _log_failure(
+    request: web.Request, request_id: str, error: Exception, *, stack: Exception | None
+) -> None:
+    _log.error(
+        "%s %s failed: %s: %s",
+        request.method,
+        route_of(request),
+        type(error).__name__,
+        str(error).partition("\n")[0],
+        exc_info=stack,
+        extra={"request_id": request_id},
+    )
 
 
 def _note(request: web.Request, status: int, seconds: float, request_id: str) -> None:

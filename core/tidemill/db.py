@@ -179,7 +179,7 @@ class Database:
         if self._pool is None:
             async with self._opening:
                 if self._pool is None:
-                    size = {"min_size": 0, "max_size": self._pool_size}
+                    size: dict[str, Any] = {"min_size": 0, "max_size": self._pool_size}
                     with translated():
                         self._pool = await asyncpg.create_pool(
                             reset=_nothing_to_reset, **size, **self._options

@@ -20,6 +20,7 @@ from tidemill_api import metrics, shapes
 from tidemill_api.encoding import encoded
 from tidemill_api.health import Health
 from tidemill_api.metrics import ApiMetrics
+from tidemill_api.pace import Pace
 from tidemill_api.problems import Problem, internal, problem_of, response_of
 from tidemill_api.reading import BodyBudget
 from tidemill_api.responses import TaskAnswer
@@ -91,6 +92,16 @@ async def test_a_failure_is_shared_and_not_kept() -> None:
     clock.now = 0.1
     loads.error = None
     assert await shared.get(1) == 2
+
+
+def test_one_line_a_second_of_each_kind() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    assert [pace.admits("a"), pace.admits("a"), pace.admits("b")] == [True, False, True]
+    clock.now = 0.99
+    assert not pace.admits("a")
+    clock.now = 1.0
+    assert [pace.admits("a"), pace.admits("a")] == [True, False]
 
 
 TASK = Task(
