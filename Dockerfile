@@ -25,7 +25,7 @@ COPY cli cli
 RUN /opt/tidemill/bin/pip wheel --no-deps --wheel-dir /tmp/wheels . \
     && /opt/tidemill/bin/pip install --no-deps /tmp/wheels/*.whl \
     && /opt/tidemill/bin/pip uninstall --yes pip \
-    && python3 -m compileall -q /opt/tidemill/lib
+    && python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/tidemill/lib
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0
@@ -39,6 +39,11 @@ LABEL org.opencontainers.image.title="tidemill" \
 # A name for the user id: libraries look it up. Written by hand, as minimal bases have no useradd.
 RUN echo 'tidemill:x:10001:10001:tidemill:/app:/sbin/nologin' >> /etc/passwd \
     && echo 'tidemill:x:10001:' >> /etc/group
+# Official Python images come without compiled standard library, and a read-only root never gets
+# one: without this each start of a worker would compile hundreds of modules again.
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash \
+      -x '/(site-packages|test|idlelib|ensurepip|lib2to3|turtledemo)/' \
+      "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/tidemill /opt/tidemill
 # `examples.demo:app` loads out of the box; your own image puts its app here too.
 COPY examples /app/examples
