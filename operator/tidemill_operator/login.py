@@ -36,8 +36,8 @@ def configuration(environ: Mapping[str, str], *, connections: int) -> client.Con
     except (config.ConfigException, OSError) as error:
         raise ConfigurationError(f"cannot log in to Kubernetes: {error}") from error
     found.connection_pool_maxsize = connections
-    # One retry, for a kept-alive connection that the server closed; the loop does the rest.
-    found.retries = urllib3.Retry(total=1, redirect=0, status=0)
+    # The loop tries again; a call that waits for a second timeout would only hold it up.
+    found.retries = urllib3.Retry(total=1, connect=1, read=0, redirect=0, status=0)
     return found
 
 

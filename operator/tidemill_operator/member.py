@@ -117,6 +117,8 @@ class Member:
         wanted = None if mode is Mode.OFF else decision.replicas
         deployment = await self._target.ensure(found, wanted)
         before = replicas_of(deployment)
+        if found is None and before > 0:
+            self._scaling = Scaling(0, before)
         if mode is Mode.OPERATOR and 0 < decision.replicas < before:
             decision = await self._spare(task_queue, deployment, decision)
         if mode is not Mode.OFF and decision.replicas != before:

@@ -13,19 +13,19 @@ from tidemill.service import Service
 log = logging.getLogger(__name__)
 
 STALLED_SECONDS = 60.0
-"""A turn may wait for slow calls, but each has its timeout: beyond this the loop hangs."""
+"""A step may wait for slow calls, but each has its timeout: beyond this the loop hangs."""
 
 
 class Probes(Service):
-    """Serves the probes; `seconds_since_turn` says how long the loop made no progress."""
+    """Serves the probes; `seconds_since_progress` says how long the loop made no progress."""
 
     name = "probes"
 
-    def __init__(self, host: str, port: int, seconds_since_turn: Callable[[], float]) -> None:
+    def __init__(self, host: str, port: int, seconds_since_progress: Callable[[], float]) -> None:
         """Nothing is bound before `start`."""
         self._host = host
         self._port = port
-        self._seconds_since_turn = seconds_since_turn
+        self._seconds_since_progress = seconds_since_progress
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -51,9 +51,10 @@ class Probes(Service):
             await runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        seconds = self._seconds_since_turn()
+        seconds = self._seconds_since_progress()
         healthy = seconds < STALLED_SECONDS
-        body = {"status": "ok" if healthy else "stalled", "seconds_since_turn": round(seconds, 1)}
+        word = "ok" if healthy else "stalled"
+        body = {"status": word, "seconds_since_progress": round(seconds, 1)}
         return web.json_response(body, status=200 if healthy else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:

@@ -66,7 +66,7 @@ async def operate(
     probes = Probes(
         settings.operator_probe_host,
         settings.operator_probe_port,
-        lambda: reconciler.seconds_since_turn,
+        lambda: reconciler.seconds_since_progress,
     )
     group = Group([probes, reconciler, listener], "operator")
     await group.start()

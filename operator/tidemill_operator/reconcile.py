@@ -26,7 +26,8 @@ from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, forget_metrics
 from tidemill_operator.sparing import Sparing
 from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target, replicas_of
-from tidemill_operator.view import View, uid_of
+from tidemill_operator.troubles import Troubles
+from tidemill_operator.view import View, key_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +60,20 @@ class Reconciler(Loop):
         self._namespaces = namespaces_of(settings)
         self._list_due = 0.0
         self._sweep_due = False
-        self._turned_at = time.monotonic()
+        self._progress_at = time.monotonic()
+        self._troubles = Troubles(log)
         self._woken: asyncio.TimerHandle | None = None
         self.view = View(self.wake)
 
     @property
-    def seconds_since_turn(self) -> float:
-        """Seconds since a turn ended, successfully or not: what liveness is judged by."""
-        return time.monotonic() - self._turned_at
+    def seconds_since_progress(self) -> float:
+        """Seconds since a step of a turn ended, well or not: what liveness is judged by."""
+        return time.monotonic() - self._progress_at
 
     def wake(self) -> None:
         """Turn soon, but leave a pause: a burst of events is one turn."""
         if self._woken is None:
-            pause = max(0.0, LEAST_PAUSE_SECONDS - self.seconds_since_turn)
+            pause = max(0.0, LEAST_PAUSE_SECONDS - self.seconds_since_progress)
             self._woken = asyncio.get_running_loop().call_later(pause, self._wake_now)
 
     def _wake_now(self) -> None:
@@ -90,7 +92,7 @@ class Reconciler(Loop):
                 await self._turn()
         finally:
             TURNS.inc()
-            self._turned_at = time.monotonic()
+            self._progress_at = time.monotonic()
         return 0
 
     async def stop(self) -> None:
@@ -134,8 +136,9 @@ class Reconciler(Loop):
             ]
         except KubeError as error:
             ERRORS.labels(type(error).__name__).inc()
-            log.warning("TaskQueues cannot be listed: %s", error)
+            self._troubles.met("list", f"TaskQueues cannot be listed: {error}")
             return
+        self._troubles.over("list", "TaskQueues are listed")
         self.view.end_list(listed)
         self._list_due = time.monotonic() + LIST_SECONDS
         self._sweep_due = True
@@ -147,18 +150,23 @@ class Reconciler(Loop):
         look: Look,
         limit: asyncio.Semaphore,
     ) -> None:
+        name = "/".join(key_of(task_queue))
         async with limit:
             try:
                 await self._member(task_queue).look(task_queue, assignment, look)
             except KubeConflict as error:
-                log.debug("looked at a stale state, looking again: %s", error)
+                log.debug("%s: looked at a stale state, looking again: %s", name, error)
                 self.wake()
             except TidemillError as error:
                 ERRORS.labels(type(error).__name__).inc()
-                log.warning("%s: %s", task_queue["metadata"]["name"], error)
+                self._troubles.met(name, f"{name}: {error}")
             except Exception:
                 ERRORS.labels("bug").inc()
-                log.exception("looking at %s failed", task_queue["metadata"]["name"])
+                log.exception("looking at %s failed", name)
+            else:
+                self._troubles.over(name, f"{name}: works again")
+            finally:
+                self._progress_at = time.monotonic()
 
     def _member(self, task_queue: Mapping[str, Any]) -> Member:
         uid = uid_of(task_queue)

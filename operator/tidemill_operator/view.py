@@ -8,6 +8,8 @@ the one at hand is ignored: our own writes come back through the watch late.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tidemill_operator.body import part
+
 Json = dict[str, Any]
 Key = tuple[str, str]
 
@@ -41,10 +43,7 @@ class View:
     @property
     def task_queues(self) -> list[Json]:
         """The TaskQueues, the oldest first."""
-        return sorted(
-            self._task_queues.values(),
-            key=lambda each: (each["metadata"]["creationTimestamp"], uid_of(each)),
-        )
+        return sorted(self._task_queues.values(), key=_age)
 
     def deployment(self, key: Key) -> Json | None:
         """Return the owned Deployment with this (namespace, name), if it was seen."""
@@ -101,6 +100,15 @@ class View:
         if self._task_queues.pop(uid, None) is not None:
             self._gone[uid] = body
             self._on_change()
+
+
+def _age(body: Mapping[str, Any]) -> tuple[str, bool, str]:
+    """Return what the oldest come first by.
+
+    Creation is known to the second only: of one second, the one that was served already is older.
+    """
+    unserved = "desiredReplicas" not in part(body, "status")
+    return body["metadata"]["creationTimestamp"], unserved, uid_of(body)
 
 
 def _newer(body: Mapping[str, Any], before: Mapping[str, Any]) -> bool:

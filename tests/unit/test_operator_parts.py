@@ -1,11 +1,13 @@
 """Small parts of the operator: probes, queue settings, kopf's settings, documented rights."""
 
+import logging
 import re
 import socket
 from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 
 import tidemill_operator
 from tests.support.control_plane import RULES
@@ -18,6 +20,7 @@ from tidemill_operator import watch
 from tidemill_operator.probes import STALLED_SECONDS, Probes
 from tidemill_operator.queue_settings import owner_of, settings_of
 from tidemill_operator.reconcile import namespaces_of
+from tidemill_operator.troubles import Troubles
 
 
 async def test_healthz_follows_the_loops_progress() -> None:
@@ -111,6 +114,28 @@ def test_no_handler_of_kopf_needs_a_finalizer() -> None:
         for name in re.findall(r"kopf\.on\.(\w+)|kopf\.(daemon|timer)", path.read_text())
     }
     assert {first or second for first, second in used} == {"login", "event", "cleanup"}
+
+
+def test_a_lasting_trouble_is_one_line_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    troubles = Troubles(logging.getLogger("test"))
+    caplog.set_level(logging.INFO)
+    for _ in range(3):
+        troubles.met("a", "a: away")
+    troubles.met("b", "b: away")
+    troubles.met("a", "a: refused")
+    for _ in range(2):
+        troubles.over("a", "a: works again")
+    assert caplog.messages == ["a: away", "b: away", "a: refused", "a: works again"]
+
+
+def test_the_chart_gives_the_documented_rights() -> None:
+    chart = Path(__file__).parents[2] / "charts/tidemill/templates/operator/_rules.tpl"
+    text = chart.read_text().split('"tidemill.operatorRules" -}}')[1].split("{{- end }}")[0]
+    given = {
+        (rule["apiGroups"][0], tuple(rule["resources"]), tuple(rule["verbs"]))
+        for rule in yaml.safe_load(text)
+    }
+    assert given == {(group, tuple(names), tuple(verbs)) for group, names, verbs in RULES}
 
 
 def test_the_rights_that_the_tests_give_are_the_documented_ones() -> None:

@@ -38,6 +38,15 @@ def test_task_queues_come_the_oldest_first() -> None:
     assert names(view) == ["c", "b", "a"]
 
 
+def test_of_two_of_one_second_the_one_that_is_served_counts_as_older() -> None:
+    view = Noticed().view
+    served = {**body("z", 1), "status": {"desiredReplicas": 0}}
+    told = {**body("a", 1), "status": {"conditions": []}}
+    for each in (told, served):
+        view.see_task_queue(each)
+    assert names(view) == ["z", "a"]
+
+
 def test_an_older_version_is_ignored() -> None:
     view = Noticed().view
     view.see_task_queue(body("a", 9, generation=2))
