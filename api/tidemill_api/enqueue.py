@@ -21,6 +21,13 @@ from tidemill_api.metrics import ApiMetrics
 
 MOST_TOGETHER: Final = 1000
 MOST_WAITING: Final = 10_000
+KEYED_LANES: Final = 4
+"""One insert at a time makes the largest batches; keyed ones may wait for another's commit."""
+
+MOST_STUCK: Final = 3
+"""Tasks of one batch that may each wait out the lock limit (2 s) before the rest is given up."""
+
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _PLACE: Final = re.compile(r"tasks\[(\d+)\]\.?")
 
 Result = Enqueued | Exception
@@ -42,7 +49,7 @@ class Enqueuer:
             self._flush, most=MOST_TOGETHER, lanes=1, most_waiting=MOST_WAITING
         )
         self._keyed: Batcher[NewTask, Enqueued] = Batcher(
-            self._flush, most=MOST_TOGETHER, lanes=1, most_waiting=MOST_WAITING
+            self._flush, most=MOST_TOGETHER, lanes=KEYED_LANES, most_waiting=MOST_WAITING
         )
 
     async def one(self, task: NewTask) -> Enqueued:
@@ -68,15 +75,20 @@ class Enqueuer:
 
     async def _flush(self, tasks: list[NewTask]) -> Sequence[Result]:
         results: dict[int, Result] = {}
-        parts = [list(range(len(tasks)))]
+        parts, stuck = [list(range(len(tasks)))], 0
         while parts:
             part = parts.pop()
             try:
                 made = await self._insert([tasks[place] for place in part])
             except (DatabaseUnavailable, DatabaseRefused) as error:
-                # Nobody's fault: for what is not stored yet only, the rest is to be acknowledged.
-                results.update(dict.fromkeys([*part, *(p for each in parts for p in each)], error))
-                break
+                waited = _waited_for_another(error)
+                stuck += waited
+                if not waited or stuck > MOST_STUCK:
+                    # Nobody's fault: for all that is not stored, what is gets acknowledged.
+                    lost = [*part, *(place for each in parts for place in each)]
+                    results.update(dict.fromkeys(lost, error))
+                    break
+                parts.extend(_one_by_one(error, part, results))
             except Exception as error:  # noqa: BLE001 - each goes to the one task that caused it
                 parts.extend(_innocent(error, part, results))
             else:
@@ -107,6 +119,19 @@ def _innocent(error: Exception, part: list[int], results: dict[int, Result]) -> 
     results.update({part[place]: _alone(error, place) for place in guilty})
     rest = [place for index, place in enumerate(part) if index not in guilty]
     return [rest] if rest else []
+
+
+def _waited_for_another(error: Exception) -> bool:
+    """Tell whether a key or a new queue was held by a transaction that does not end."""
+    return getattr(error.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def _one_by_one(error: Exception, part: list[int], results: dict[int, Result]) -> list[list[int]]:
+    """Return each task of `part` on its own; a task that already was gets `error`."""
+    if len(part) > 1:
+        return [[place] for place in reversed(part)]
+    results[part[0]] = error
+    return []
 
 
 def _places(error: Exception, count: int) -> set[int]:

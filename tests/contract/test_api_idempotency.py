@@ -83,3 +83,18 @@ async def test_in_a_shared_insert_only_the_conflicting_tasks_are_refused(
         if answer.status == 409:
             assert answer.json["detail"].startswith("idempotency_key:")
     assert await db.fetchval("SELECT count(*) FROM tidemill.tasks") == 45
+
+
+async def test_a_key_held_by_an_open_transaction_holds_up_nobody_else(
+    http: aiohttp.ClientSession, db: Database
+) -> None:
+    await enqueue(http, idempotency_key="warm")
+    async with db.transaction() as held:
+        await held.fetch("SELECT tidemill.enqueue('t', '{}', idempotency_key => 'held')")
+        stuck = asyncio.create_task(enqueue(http, idempotency_key="held"))
+        others = [enqueue(http, idempotency_key=f"free-{n}") for n in range(20)]
+        answers = await asyncio.gather(*others)
+        answer = await stuck
+    assert {other.status for other in answers} == {201}
+    assert answer.status == 503
+    assert (await enqueue(http, idempotency_key="held")).status == 200

@@ -158,3 +158,38 @@ async def test_too_many_waiting_are_refused_not_queued(monkeypatch: pytest.Monke
     refused = [result for result in results if isinstance(result, Overloaded)]
     assert refused
     assert len(store.taken) + len(refused) == 20
+
+
+class _LockNotAvailableError(Exception):
+    sqlstate = "55P03"
+
+
+def stuck(_: list[int]) -> Exception:
+    error = DatabaseUnavailable("lock timeout")
+    error.__cause__ = _LockNotAvailableError()
+    return error
+
+
+async def test_a_task_that_waits_for_anothers_commit_is_refused_alone() -> None:
+    store, results = await outcome(guilty(7, error=stuck), 20)
+    assert [n for n, r in enumerate(results) if not isinstance(r, Enqueued)] == [7]
+    assert len(store.taken) == 19
+
+
+async def test_many_that_wait_are_given_up_together() -> None:
+    store, results = await outcome(guilty(*range(20), error=stuck), 20)
+    assert not any(isinstance(result, Enqueued) for result in results)
+    assert store.tries <= module.MOST_STUCK + 1 + module.KEYED_LANES
+
+
+async def test_a_database_that_goes_away_while_one_waits_is_not_asked_again() -> None:
+    tries = 0
+
+    def refusal(_: Sequence[NewTask]) -> Exception:
+        nonlocal tries
+        tries += 1
+        return stuck([]) if tries == 1 else DatabaseUnavailable("gone")
+
+    store, results = await outcome(refusal, 20)
+    assert store.tries == 2
+    assert {str(result) for result in results} == {"gone"}
