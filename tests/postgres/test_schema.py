@@ -165,7 +165,7 @@ async def test_ids_of_either_side_of_midnight_find_their_partition(db: Database)
         "WITH days AS (SELECT date_trunc('day', now(), 'UTC') + n * interval '1 day' AS day "
         "              FROM generate_series(-1, 7) AS n) "
         "SELECT to_char(day + away, 'YYYYMMDD') AS expected, "
-        "       tidemill.uuid_at((extract(epoch FROM day + away) * 1000000)::bigint) AS id "
+        "       tidemill.uuid_at((extract(epoch FROM day + away) * 1000000)::bigint, tidemill.uuid_salt()) AS id "
         "FROM days, unnest(ARRAY[interval '0', '1 us', '10 ms', '1 day -1 us']) AS away"
     )
     for row in rows:

@@ -140,16 +140,21 @@ CREATE FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text
 #variable_conflict use_column
 DECLARE
     base     bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+    salt     bigint := tidemill.uuid_salt();
     fault    record;
+    kinds    text[]; -- each combination of type and queue that was given, and the queue it comes to
+    givens   text[];
     chosen   text[];
     all_ids  uuid[];
     is_new   boolean[];
     answered bigint;
 BEGIN
-    -- Once for all that follows: a type's default queue may change while we work.
-    SELECT array_agg(coalesce(g.queue, k.queue, 'default') ORDER BY g.place) INTO chosen
-      FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
-      LEFT JOIN tidemill.task_types k ON k.name = g.type;
+    -- Once for all that follows: a type's default queue may change while we work. And once a
+    -- combination: a batch has few, and looking names up for each task costs more than storing it.
+    SELECT array_agg(d.type), array_agg(d.given), array_agg(coalesce(nullif(d.given, ''), k.queue, 'default'))
+      INTO kinds, givens, chosen
+      FROM (SELECT DISTINCT g.type, coalesce(g.queue, '') FROM unnest(types, queues) AS g (type, queue)) AS d (type, given)
+      LEFT JOIN tidemill.task_types k ON k.name = d.type;
 
     INSERT INTO tidemill.queues (name)
     SELECT DISTINCT wanted.name FROM unnest(chosen) AS wanted (name)
@@ -157,12 +162,13 @@ BEGIN
      ORDER BY wanted.name
     ON CONFLICT DO NOTHING;
 
-    SELECT g.place - 1 AS place, g.type INTO fault
-      FROM unnest(types, chosen) WITH ORDINALITY AS g (type, queue, place)
-      LEFT JOIN tidemill.task_types k ON k.name = g.type
-      LEFT JOIN tidemill.queues q ON q.name = g.queue
+    SELECT d.type, (SELECT min(g.place) - 1 FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
+                     WHERE g.type = d.type AND coalesce(g.queue, '') = d.given) AS place INTO fault
+      FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
+      LEFT JOIN tidemill.task_types k ON k.name = d.type
+      LEFT JOIN tidemill.queues q ON q.name = d.queue
      WHERE k.name IS NULL AND coalesce(q.unknown_types, enqueue_rows.unknown_types) = 'reject'
-     ORDER BY g.place LIMIT 1;
+     ORDER BY place LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'tasks[%].type: % is not a registered task type', fault.place, quote_literal(fault.type)
               USING ERRCODE = 'TM404';
@@ -172,43 +178,53 @@ BEGIN
         SELECT array_agg(coalesce(taken.task_id, g.id) ORDER BY g.place),
                array_agg(coalesce(taken.created, true) ORDER BY g.place)
           INTO all_ids, is_new
-          FROM (SELECT g.place, tidemill.uuid_at(base + g.place) AS id
+          FROM (SELECT g.place, tidemill.uuid_at(base + g.place, salt) AS id
                   FROM unnest(types) WITH ORDINALITY AS g (type, place)) AS g
           LEFT JOIN (
             SELECT t.* FROM (
                 SELECT array_agg((g.place - 1)::integer ORDER BY g.place) AS places,
                        array_agg(q.id ORDER BY g.place) AS queue_ids,
                        array_agg(g.key ORDER BY g.place) AS keys,
-                       array_agg(tidemill.uuid_at(base + g.place) ORDER BY g.place) AS ids,
+                       array_agg(tidemill.uuid_at(base + g.place, salt) ORDER BY g.place) AS ids,
                        array_agg(sha256(convert_to(g.type || chr(10) || g.payload::jsonb::text, 'UTF8')) ORDER BY g.place) AS prints,
                        array_agg(coalesce(g.ttl, 86400) ORDER BY g.place) AS ttls
-                  FROM unnest(types, chosen, keys, payloads, ttls) WITH ORDINALITY
+                  FROM unnest(types, queues, keys, payloads, ttls) WITH ORDINALITY
                     AS g (type, queue, key, payload, ttl, place)
-                  JOIN tidemill.queues q ON q.name = g.queue
+                  JOIN unnest(kinds, givens, chosen) AS d (type, given, queue)
+                    ON d.type = g.type AND d.given = coalesce(g.queue, '')
+                  JOIN tidemill.queues q ON q.name = d.queue
                  WHERE g.key IS NOT NULL
               ) AS a CROSS JOIN LATERAL tidemill.take_keys(a.places, a.queue_ids, a.keys, a.ids, a.prints, a.ttls) AS t
           ) AS taken ON taken.place = g.place - 1;
     END IF;
 
     RETURN QUERY
-    WITH given AS MATERIALIZED (
-        SELECT g.place, coalesce(all_ids[g.place], tidemill.uuid_at(base + g.place)) AS id,
+    WITH kind AS MATERIALIZED (
+        SELECT d.type, d.given, q.id AS queue_id, q.name AS queue,
+               coalesce(k.priority, q.priority, 0::smallint) AS priority,
+               coalesce(k.max_retries, q.max_retries, 3) AS max_retries,
+               coalesce(k.timeout_seconds, q.timeout_seconds, 300) AS timeout_seconds,
+               coalesce(k.retry, q.retry) AS retry
+          FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
+          LEFT JOIN tidemill.task_types k ON k.name = d.type
+          JOIN tidemill.queues q ON q.name = d.queue
+    ), given AS MATERIALIZED (
+        SELECT g.place, coalesce(all_ids[g.place], tidemill.uuid_at(base + g.place, salt)) AS id,
                coalesce(is_new[g.place], true) AS fresh,
-               q.id AS queue_id, q.name AS queue, g.type, g.name,
-               coalesce(g.priority, k.priority, q.priority, 0::smallint) AS priority,
-               coalesce(g.max_retries, k.max_retries, q.max_retries, 3) AS max_retries,
-               coalesce(g.timeout, k.timeout_seconds, q.timeout_seconds, 300) AS timeout_seconds,
-               coalesce(g.retry, k.retry, q.retry) AS retry,
+               k.queue_id, k.queue, g.type, g.name,
+               coalesce(g.priority, k.priority) AS priority,
+               coalesce(g.max_retries, k.max_retries) AS max_retries,
+               coalesce(g.timeout, k.timeout_seconds) AS timeout_seconds,
+               coalesce(g.retry, k.retry) AS retry,
                coalesce(g.run_at, statement_timestamp() + make_interval(secs => g.delay)) AS run_at,
                coalesce(g.payload, '{}') AS payload, g.key, g.expires_at, g.headers
-          FROM unnest(types, payloads, chosen, names, priorities, run_ats, delays, retry_limits,
+          FROM unnest(types, payloads, queues, names, priorities, run_ats, delays, retry_limits,
                       timeouts, policies, keys, expires, headers) WITH ORDINALITY
             AS g (type, payload, queue, name, priority, run_at, delay, max_retries,
                   timeout, retry, key, expires_at, headers, place)
-          LEFT JOIN tidemill.task_types k ON k.name = g.type
-          JOIN tidemill.queues q ON q.name = g.queue
+          JOIN kind k ON k.type = g.type AND k.given = coalesce(g.queue, '')
          ORDER BY g.place
-    ), placed AS MATERIALIZED (
+    ), placed AS NOT MATERIALIZED (
         SELECT given.*, coalesce(given.run_at > statement_timestamp(), false) AS later FROM given
     ), bodies AS (
         INSERT INTO tidemill.tasks (id, queue_id, type, name, priority, max_retries, timeout_seconds,
@@ -411,11 +427,11 @@ $$;
 
 ALTER FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) OWNER TO tidemill_owner;
 
-CREATE FUNCTION tidemill.uuid_at(microseconds bigint) RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
-    RETURN ((((lpad(to_hex((microseconds / 1000)), 12, '0'::text) || '7'::text) || lpad(to_hex((((microseconds % (1000)::bigint) * 4096) / 1000)), 3, '0'::text)) || substr((gen_random_uuid())::text, 20)))::uuid;
+CREATE FUNCTION tidemill.uuid_at(microseconds bigint, salt bigint) RETURNS uuid
+    LANGUAGE sql PARALLEL RESTRICTED
+    RETURN ((lpad(to_hex(((((microseconds / 1000) << 16) | (28672)::bigint) | (((microseconds % (1000)::bigint) * 4096) / 1000))), 16, '0'::text) || to_hex((salt # ((random() * ('4503599627370496'::bigint)::double precision))::bigint))))::uuid;
 
-ALTER FUNCTION tidemill.uuid_at(microseconds bigint) OWNER TO tidemill_owner;
+ALTER FUNCTION tidemill.uuid_at(microseconds bigint, salt bigint) OWNER TO tidemill_owner;
 
 CREATE FUNCTION tidemill.uuid_floor(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -424,6 +440,14 @@ CREATE FUNCTION tidemill.uuid_floor(moment timestamp with time zone) RETURNS uui
 ALTER FUNCTION tidemill.uuid_floor(moment timestamp with time zone) OWNER TO tidemill_owner;
 
 COMMENT ON FUNCTION tidemill.uuid_floor(moment timestamp with time zone) IS 'the least id that a task made at or after this moment can have';
+
+CREATE FUNCTION tidemill.uuid_salt() RETURNS bigint
+    LANGUAGE sql PARALLEL SAFE
+    RETURN ((('x'::text || translate(substr((gen_random_uuid())::text, 20), '-'::text, ''::text)))::bit(64))::bigint;
+
+ALTER FUNCTION tidemill.uuid_salt() OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.uuid_salt() IS 'the last 64 bits of a random UUID: the variant and 62 strong random bits';
 
 CREATE FUNCTION tidemill.wait_bounds() RETURNS double precision[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -769,12 +793,11 @@ CREATE VIEW tidemill.task_status AS
             WHEN (COALESCE(l.task_id, r.task_id, s.task_id) IS NULL) THEN a.result
             ELSE NULL::json
         END AS result
-   FROM ((((((tidemill.tasks t
+   FROM (((((tidemill.tasks t
      JOIN tidemill.queues q ON ((q.id = t.queue_id)))
      LEFT JOIN tidemill.leases l ON ((l.task_id = t.id)))
      LEFT JOIN tidemill.ready r ON ((r.task_id = t.id)))
      LEFT JOIN tidemill.scheduled s ON ((s.task_id = t.id)))
-     LEFT JOIN tidemill.dead_letters d ON ((d.task_id = t.id)))
      LEFT JOIN LATERAL ( SELECT h.outcome,
             h.retry_count,
             h.crash_count,
@@ -1034,11 +1057,14 @@ GRANT ALL ON FUNCTION tidemill.priority_of(given jsonb, place bigint) TO tidemil
 REVOKE ALL ON FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) TO tidemill_app;
 
-REVOKE ALL ON FUNCTION tidemill.uuid_at(microseconds bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION tidemill.uuid_at(microseconds bigint) TO tidemill_app;
+REVOKE ALL ON FUNCTION tidemill.uuid_at(microseconds bigint, salt bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.uuid_at(microseconds bigint, salt bigint) TO tidemill_app;
 
 REVOKE ALL ON FUNCTION tidemill.uuid_floor(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.uuid_floor(moment timestamp with time zone) TO tidemill_app;
+
+REVOKE ALL ON FUNCTION tidemill.uuid_salt() FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.uuid_salt() TO tidemill_app;
 
 REVOKE ALL ON FUNCTION tidemill.wait_bounds() FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.wait_bounds() TO tidemill_app;

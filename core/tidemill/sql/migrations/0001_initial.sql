@@ -390,13 +390,21 @@ CREATE AGGREGATE tidemill.sum_arrays(bigint[]) (
 -- Identifiers --------------------------------------------------------------------------------
 
 -- RFC 9562 version 7: 48 bits of milliseconds, then (as section 6.2 method 3 allows) the fraction
--- of the millisecond in 12 bits, then 62 random bits. Postgres has uuidv7() from 18 on only.
--- Inlined by the planner where its argument is a plain column.
-CREATE FUNCTION tidemill.uuid_at(microseconds bigint) RETURNS uuid
+-- of the millisecond in 12 bits, then 62 random bits. Postgres has uuidv7() from 18 on only, and
+-- strong random bits for each row were a quarter of what an enqueue cost. So a statement draws them
+-- once (the salt), and each row mixes in the session's generator: statements differ by their salt,
+-- rows of one statement by their microsecond. Ids are no secrets: nothing relies on their not being guessed.
+CREATE FUNCTION tidemill.uuid_salt() RETURNS bigint
     LANGUAGE sql VOLATILE PARALLEL SAFE
-    RETURN (lpad(to_hex(microseconds / 1000), 12, '0') || '7'
-         || lpad(to_hex(microseconds % 1000 * 4096 / 1000), 3, '0')
-         || substr(gen_random_uuid()::text, 20))::uuid;
+    RETURN ('x' || translate(substr(gen_random_uuid()::text, 20), '-', ''))::bit(64)::bigint;
+COMMENT ON FUNCTION tidemill.uuid_salt() IS 'the last 64 bits of a random UUID: the variant and 62 strong random bits';
+
+-- Inlined by the planner where its arguments are plain columns and variables. 28672 is the version,
+-- 2^52 what random() is fine for: the variant's bits stay.
+CREATE FUNCTION tidemill.uuid_at(microseconds bigint, salt bigint) RETURNS uuid
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    RETURN (lpad(to_hex(microseconds / 1000 << 16 | 28672 | microseconds % 1000 * 4096 / 1000), 16, '0')
+         || to_hex(salt # (random() * 4503599627370496)::bigint))::uuid;
 
 CREATE FUNCTION tidemill.uuid_floor(moment timestamptz) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -513,16 +521,21 @@ AS $$
 #variable_conflict use_column
 DECLARE
     base     bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+    salt     bigint := tidemill.uuid_salt();
     fault    record;
+    kinds    text[]; -- each combination of type and queue that was given, and the queue it comes to
+    givens   text[];
     chosen   text[];
     all_ids  uuid[];
     is_new   boolean[];
     answered bigint;
 BEGIN
-    -- Once for all that follows: a type's default queue may change while we work.
-    SELECT array_agg(coalesce(g.queue, k.queue, 'default') ORDER BY g.place) INTO chosen
-      FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
-      LEFT JOIN tidemill.task_types k ON k.name = g.type;
+    -- Once for all that follows: a type's default queue may change while we work. And once a
+    -- combination: a batch has few, and looking names up for each task costs more than storing it.
+    SELECT array_agg(d.type), array_agg(d.given), array_agg(coalesce(nullif(d.given, ''), k.queue, 'default'))
+      INTO kinds, givens, chosen
+      FROM (SELECT DISTINCT g.type, coalesce(g.queue, '') FROM unnest(types, queues) AS g (type, queue)) AS d (type, given)
+      LEFT JOIN tidemill.task_types k ON k.name = d.type;
 
     INSERT INTO tidemill.queues (name)
     SELECT DISTINCT wanted.name FROM unnest(chosen) AS wanted (name)
@@ -530,12 +543,13 @@ BEGIN
      ORDER BY wanted.name
     ON CONFLICT DO NOTHING;
 
-    SELECT g.place - 1 AS place, g.type INTO fault
-      FROM unnest(types, chosen) WITH ORDINALITY AS g (type, queue, place)
-      LEFT JOIN tidemill.task_types k ON k.name = g.type
-      LEFT JOIN tidemill.queues q ON q.name = g.queue
+    SELECT d.type, (SELECT min(g.place) - 1 FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
+                     WHERE g.type = d.type AND coalesce(g.queue, '') = d.given) AS place INTO fault
+      FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
+      LEFT JOIN tidemill.task_types k ON k.name = d.type
+      LEFT JOIN tidemill.queues q ON q.name = d.queue
      WHERE k.name IS NULL AND coalesce(q.unknown_types, enqueue_rows.unknown_types) = 'reject'
-     ORDER BY g.place LIMIT 1;
+     ORDER BY place LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'tasks[%].type: % is not a registered task type', fault.place, quote_literal(fault.type)
               USING ERRCODE = 'TM404';
@@ -545,43 +559,53 @@ BEGIN
         SELECT array_agg(coalesce(taken.task_id, g.id) ORDER BY g.place),
                array_agg(coalesce(taken.created, true) ORDER BY g.place)
           INTO all_ids, is_new
-          FROM (SELECT g.place, tidemill.uuid_at(base + g.place) AS id
+          FROM (SELECT g.place, tidemill.uuid_at(base + g.place, salt) AS id
                   FROM unnest(types) WITH ORDINALITY AS g (type, place)) AS g
           LEFT JOIN (
             SELECT t.* FROM (
                 SELECT array_agg((g.place - 1)::integer ORDER BY g.place) AS places,
                        array_agg(q.id ORDER BY g.place) AS queue_ids,
                        array_agg(g.key ORDER BY g.place) AS keys,
-                       array_agg(tidemill.uuid_at(base + g.place) ORDER BY g.place) AS ids,
+                       array_agg(tidemill.uuid_at(base + g.place, salt) ORDER BY g.place) AS ids,
                        array_agg(sha256(convert_to(g.type || chr(10) || g.payload::jsonb::text, 'UTF8')) ORDER BY g.place) AS prints,
                        array_agg(coalesce(g.ttl, 86400) ORDER BY g.place) AS ttls
-                  FROM unnest(types, chosen, keys, payloads, ttls) WITH ORDINALITY
+                  FROM unnest(types, queues, keys, payloads, ttls) WITH ORDINALITY
                     AS g (type, queue, key, payload, ttl, place)
-                  JOIN tidemill.queues q ON q.name = g.queue
+                  JOIN unnest(kinds, givens, chosen) AS d (type, given, queue)
+                    ON d.type = g.type AND d.given = coalesce(g.queue, '')
+                  JOIN tidemill.queues q ON q.name = d.queue
                  WHERE g.key IS NOT NULL
               ) AS a CROSS JOIN LATERAL tidemill.take_keys(a.places, a.queue_ids, a.keys, a.ids, a.prints, a.ttls) AS t
           ) AS taken ON taken.place = g.place - 1;
     END IF;
 
     RETURN QUERY
-    WITH given AS MATERIALIZED (
-        SELECT g.place, coalesce(all_ids[g.place], tidemill.uuid_at(base + g.place)) AS id,
+    WITH kind AS MATERIALIZED (
+        SELECT d.type, d.given, q.id AS queue_id, q.name AS queue,
+               coalesce(k.priority, q.priority, 0::smallint) AS priority,
+               coalesce(k.max_retries, q.max_retries, 3) AS max_retries,
+               coalesce(k.timeout_seconds, q.timeout_seconds, 300) AS timeout_seconds,
+               coalesce(k.retry, q.retry) AS retry
+          FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
+          LEFT JOIN tidemill.task_types k ON k.name = d.type
+          JOIN tidemill.queues q ON q.name = d.queue
+    ), given AS MATERIALIZED (
+        SELECT g.place, coalesce(all_ids[g.place], tidemill.uuid_at(base + g.place, salt)) AS id,
                coalesce(is_new[g.place], true) AS fresh,
-               q.id AS queue_id, q.name AS queue, g.type, g.name,
-               coalesce(g.priority, k.priority, q.priority, 0::smallint) AS priority,
-               coalesce(g.max_retries, k.max_retries, q.max_retries, 3) AS max_retries,
-               coalesce(g.timeout, k.timeout_seconds, q.timeout_seconds, 300) AS timeout_seconds,
-               coalesce(g.retry, k.retry, q.retry) AS retry,
+               k.queue_id, k.queue, g.type, g.name,
+               coalesce(g.priority, k.priority) AS priority,
+               coalesce(g.max_retries, k.max_retries) AS max_retries,
+               coalesce(g.timeout, k.timeout_seconds) AS timeout_seconds,
+               coalesce(g.retry, k.retry) AS retry,
                coalesce(g.run_at, statement_timestamp() + make_interval(secs => g.delay)) AS run_at,
                coalesce(g.payload, '{}') AS payload, g.key, g.expires_at, g.headers
-          FROM unnest(types, payloads, chosen, names, priorities, run_ats, delays, retry_limits,
+          FROM unnest(types, payloads, queues, names, priorities, run_ats, delays, retry_limits,
                       timeouts, policies, keys, expires, headers) WITH ORDINALITY
             AS g (type, payload, queue, name, priority, run_at, delay, max_retries,
                   timeout, retry, key, expires_at, headers, place)
-          LEFT JOIN tidemill.task_types k ON k.name = g.type
-          JOIN tidemill.queues q ON q.name = g.queue
+          JOIN kind k ON k.type = g.type AND k.given = coalesce(g.queue, '')
          ORDER BY g.place
-    ), placed AS MATERIALIZED (
+    ), placed AS NOT MATERIALIZED (
         SELECT given.*, coalesce(given.run_at > statement_timestamp(), false) AS later FROM given
     ), bodies AS (
         INSERT INTO tidemill.tasks (id, queue_id, type, name, priority, max_retries, timeout_seconds,
