@@ -7,6 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 APP    ?= examples.demo:app
 PORT   ?= 8080
+# The targets for this machine read settings from .env (see .env.example) where there is one.
+DOTENV := set -a; [ ! -f .env ] || . ./.env; set +a;
 # What `make test` runs; e.g. `make test TESTS=unit`.
 TESTS  ?= unit postgres contract chaos cluster
 CODE   := core api worker operator cli examples testbed deploy bench tests tools
@@ -23,19 +25,19 @@ setup: ## make .venv with everything for running and testing (pinned); quick whe
 
 run: ## everything on this machine: Postgres, API on http://localhost:8080, workers (APP=, PORT=)
 	@tools/setup.sh run
-	@exec $(BIN)/tidemill up --app $(APP) --port $(PORT)
+	@$(DOTENV) exec $(BIN)/tidemill up --app $(APP) --port $(PORT)
 
 db-shell: ## psql on the database of `make run`, or on TIDEMILL_DATABASE_URL
 	@tools/setup.sh run
-	@exec $(BIN)/python -m tidemill_cli.local.dev shell
+	@$(DOTENV) exec $(BIN)/python -m tidemill_cli.local.dev shell
 
 migrate-up: ## migrate that database to this version's schema
 	@tools/setup.sh run
-	@exec $(BIN)/python -m tidemill_cli.local.dev migrate-up
+	@$(DOTENV) exec $(BIN)/python -m tidemill_cli.local.dev migrate-up
 
 migrate-down: ## drop the schema `tidemill` and all tasks in it (development; asks, unless FORCE=1)
 	@tools/setup.sh run
-	@exec $(BIN)/python -m tidemill_cli.local.dev migrate-down
+	@$(DOTENV) exec $(BIN)/python -m tidemill_cli.local.dev migrate-down
 
 ## ---- quality
 

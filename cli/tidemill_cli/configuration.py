@@ -17,7 +17,8 @@ This page is made by `tidemill config -o markdown`; a test keeps it true.
 """
 
 _ENV_INTRO = """\
-# Every setting with its default. Copy to `.env`, and uncomment what you change.
+# Every setting with its default. Copy to `.env`, and uncomment what you change: `make run` and the
+# other make targets for this machine read it; elsewhere: set -a; . ./.env; set +a
 # Made by `tidemill config -o env`; a test keeps it true.
 """
 

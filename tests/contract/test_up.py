@@ -130,7 +130,7 @@ def test_a_given_database_is_used_and_left_running(tmp_path: Path, server: Serve
             up.wait_until_ready()
             up.succeeded(up.enqueue("add", left=1, right=2))
             assert not (tmp_path / "data").exists()
-            assert up.end(signal.SIGINT) == 0, up.output
+            assert up.end(signal.SIGHUP) == 0, up.output
         assert server.cut(name) == 0, "sessions were left behind"
     finally:
         server.drop(name)

@@ -109,6 +109,13 @@ def test_children_get_every_setting_and_no_secret_on_the_command_line() -> None:
     assert Settings.load(given).log_format == "text"
 
 
+def test_what_was_asked_for_by_name_holds_for_the_children_too() -> None:
+    asked = {"TIDEMILL_UNKNOWN_TYPES": "accept", "TIDEMILL_PROBE_PORT": "8081"}
+    given = Settings.load(environment(asked, Settings.load(asked, log_format="json")))
+    assert (given.unknown_types, given.log_format) == ("accept", "json")
+    assert given.probe_port == 0, "several workers cannot listen on one port"
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [

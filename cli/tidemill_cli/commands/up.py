@@ -53,7 +53,7 @@ def command(settings: Settings) -> int:
         raise click.UsageError("--app must be given: package.module:attribute")
     app = load_app(settings.app)
     ports.ensure_free(settings.api_host, settings.api_port)
-    with _sigterm_interrupts():
+    with _ends_like_ctrl_c():
         if settings.database_url:
             return _run(Plan(settings, app, None), Printer())
         return _with_own_postgres(settings, app)
@@ -80,24 +80,26 @@ def _run(plan: Plan, printer: Printer) -> int:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Generator[None]:
-    """Let SIGTERM end the start-up the way Ctrl-C does: through every `finally`."""
+def _ends_like_ctrl_c() -> Generator[None]:
+    """Let SIGTERM and a closed terminal end the start-up as Ctrl-C does: by every `finally`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    chosen = (signal.SIGTERM, signal.SIGHUP)
+    before = [(each, signal.signal(each, interrupt)) for each in chosen]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before:
+            signal.signal(each, handler)
 
 
 @contextmanager
 def _undisturbed() -> Generator[None]:
     """Let a shutdown that takes a moment, and has an end, finish."""
-    chosen = (signal.SIGINT, signal.SIGTERM)
+    chosen = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [(each, signal.signal(each, signal.SIG_IGN)) for each in chosen]
     try:
         yield

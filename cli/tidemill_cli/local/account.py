@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Account:
     ) -> subprocess.CompletedProcess[str]:
         """Run `program` to its end as this account, output captured; never raises on failure."""
         return subprocess.run(  # noqa: S603 - the program is one of ours or Postgres'
-            launch.command(program, signal=0, user=self.user),
+            launch.command(program, signal=signal.SIGKILL, user=self.user),
             input=stdin,
             capture_output=True,
             text=True,

@@ -242,9 +242,10 @@ def _serves(pid: int, data: Path) -> bool:
     """Whether `pid` is a server on `data`, and not a newer process with the same number."""
     try:
         os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False  # gone, or of an account that our server does not run as
+    try:
         return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
-    except ProcessLookupError:
-        return False
     except OSError:
         return True  # alive, and no /proc to ask: Postgres decides by its shared memory
 

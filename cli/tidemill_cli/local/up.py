@@ -227,12 +227,15 @@ class Up:
 def environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """Return what children start with: ours, and every setting as its variable.
 
-    Secrets travel here, never on a command line that `ps` shows. Unknown task types are refused,
-    because the app's types are registered; log lines are for people unless asked otherwise.
+    Secrets travel here, never on a command line that `ps` shows. Unless asked otherwise, unknown
+    task types are refused, because the app's types are registered, and log lines are for people.
+    Several workers cannot share one port for their probes, so they have none.
     """
+    types = variable_of("unknown_types")
     chosen = replace(
         settings,
-        unknown_types="reject",
+        unknown_types=settings.unknown_types if environ.get(types) else "reject",
+        probe_port=0,
         log_format="text" if settings.log_format == "auto" else settings.log_format,
     )
     ours = {variable_of(each.name): str(getattr(chosen, each.name)) for each in fields(chosen)}
@@ -242,7 +245,7 @@ def environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str
 @contextlib.contextmanager
 def _on_signals(call: Callable[[], None]) -> Generator[None]:
     loop = asyncio.get_running_loop()
-    chosen = (signal.SIGINT, signal.SIGTERM)
+    chosen = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for each in chosen:
         loop.add_signal_handler(each, call)
     try:
