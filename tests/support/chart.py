@@ -51,10 +51,17 @@ class Chart:
         self._run("lint", "--strict", str(CHART), "--kube-version", KUBERNETES, *_flags(values))
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run([self.helm, *arguments], check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RefusedError(done.stdout + done.stderr)
-        return done.stdout
+        code, text = _output(self.helm, *arguments)
+        if code != 0:
+            raise RefusedError(text)
+        return text
+
+
+@cache
+def _output(*argv: str) -> tuple[int, str]:
+    """Return exit code and output; many tests ask for the same rendering."""
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    return done.returncode, done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 
 @cache
