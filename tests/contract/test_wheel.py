@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_the_wheel_holds_all_that_is_read_at_run_time(wheel: Path) -> None:
     for path in statements.rglob("*.sql"):
         assert f"tidemill/sql/{path.relative_to(statements)}" in names
     assert {f"{package}/py.typed" for package in packages} <= set(names)
+
+
+def test_the_source_distribution_holds_the_sources_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), ".")
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        tops = {Path(name).parts[1] for name in archive.getnames() if len(Path(name).parts) > 1}
+    folders = {"core", "api", "worker", "operator", "cli", "crds", "examples"}
+    assert {top for top in tops if (ROOT / top).is_dir()} == folders
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= tops
 
 
 @pytest.mark.timeout(400)
