@@ -128,6 +128,8 @@ def _only_one(lock: Path) -> Generator[None]:
 
 def _build(program: Program, cache: Cache, say: Say) -> None:
     """Build into a folder beside the final one and rename it: a killed build leaves no half."""
+    for stale in cache.binaries.glob(f".{program.key}-*"):  # of a killed build: we hold the lock
+        shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=cache.binaries, prefix=f".{program.key}-") as temporary:
         folder = Path(temporary) / "new"
         folder.mkdir()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from testbed.paths import State
 
 INTERFACES = Path("/sys/class/net")
-KILL_SECONDS = 20.0
+KILL_SECONDS = 90.0
 
 
 def enter(state: State) -> list[str]:
@@ -92,7 +92,7 @@ def kill_inside(state: State) -> None:
     """Kill every process in the namespace; only the cluster's can be there.
 
     Raises:
-        StepError: processes were left after 20 s.
+        StepError: processes were left after 90 s.
     """
     end = time.monotonic() + KILL_SECONDS
     while inside := _inside(state):

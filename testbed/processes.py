@@ -31,7 +31,7 @@ RECORD_THEN_RUN = (
     f'cat {BOOT_ID} /proc/$$/stat > "$0.new" && mv "$0.new" "$0" && '
     'echo $$ > "$1" && shift && exec "$@"'
 )
-KILL_SECONDS = 10.0
+KILL_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
 
@@ -156,7 +156,7 @@ def stop(state: State, names: Iterable[str], *, grace_seconds: float = 0.0) -> N
     Those that do not run are left alone. The records are removed.
 
     Raises:
-        StepError: a process survived SIGKILL for 10 s.
+        StepError: a process survived SIGKILL for 60 s.
     """
     wanted = set(names)
     chosen = {n: identity for n, identity in recorded(state).items() if n in wanted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed import (
@@ -56,6 +56,14 @@ class Request:
             hpa_sync_seconds=self.hpa_sync_seconds or 15,
         )
 
+    def like(self, earlier: Cluster) -> Request:
+        """Return the request with what it leaves open as it was in an earlier cluster."""
+        return replace(
+            self,
+            name=self.name or earlier.name,
+            hpa_sync_seconds=self.hpa_sync_seconds or earlier.hpa_sync_seconds,
+        )
+
     def fits(self, cluster: Cluster) -> bool:
         """Tell whether a cluster is what is asked for."""
         return (
@@ -90,6 +98,7 @@ def up(request: Request, state: State, cache: Cache, say: Say) -> Cluster:
         if existing is not None:
             say(f"clear what is left of a cluster: {'; '.join(existing.problems())}")
             teardown.clear(existing.cluster, state, say)
+            request = request.like(existing.cluster)
         return _start(request, state, programs, say)
 
 

@@ -78,6 +78,12 @@ def test_up_asks_for_a_new_cluster_only_where_the_running_one_differs() -> None:
     assert not Request(control_plane_only=False, hpa_sync_seconds=2).fits(NODE)
 
 
+def test_up_after_a_reboot_keeps_what_is_not_asked_for_anew() -> None:
+    asked = Request(control_plane_only=False, hpa_sync_seconds=2).like(NODE)
+
+    assert (asked.name, asked.hpa_sync_seconds) == ("bed", 2)
+
+
 def test_only_our_released_volumes_are_recycled() -> None:
     def volume(name: str, phase: str) -> dict[str, Any]:
         return {"metadata": {"name": name}, "status": {"phase": phase}}
