@@ -119,8 +119,8 @@ class Member:
         before = replicas_of(deployment)
         if found is None and before > 0:
             self._scaling = Scaling(0, before)
-        if mode is Mode.OPERATOR and 0 < decision.replicas < before:
-            decision = await self._spare(task_queue, deployment, decision)
+        if mode is not Mode.OFF and 0 < decision.replicas < before:
+            decision = await self._spare(task_queue, mode, deployment, decision)
         if mode is not Mode.OFF and decision.replicas != before:
             deployment = await self._target.scale(deployment, decision.replicas)
             self._scaling = Scaling(before, decision.replicas)
@@ -128,12 +128,22 @@ class Member:
         return deployment, decision
 
     async def _spare(
-        self, task_queue: Mapping[str, Any], deployment: Mapping[str, Any], decision: Decision
+        self,
+        task_queue: Mapping[str, Any],
+        mode: Mode,
+        deployment: Mapping[str, Any],
+        decision: Decision,
     ) -> Decision:
-        if not part(task_queue, "spec", "scaling").get("protectBusy", True):
-            return decision
-        busy = await self._sparing.mark_busy(deployment)
-        return spare_busy(decision, replicas_of(deployment), busy, self._memory)
+        """Have the idle pods go first; where we decide, let no busy one go (protectBusy)."""
+        protects = part(task_queue, "spec", "scaling").get("protectBusy", True)
+        if mode is Mode.OPERATOR and protects:
+            busy = await self._sparing.mark_busy(deployment)
+            return spare_busy(decision, replicas_of(deployment), busy, self._memory)
+        try:
+            await self._sparing.mark_busy(deployment)
+        except TidemillError as error:
+            log.warning("busy pods not marked, any may go: %s", error)
+        return decision
 
     def _decide(
         self,
