@@ -1,11 +1,16 @@
 """The database goes away in the middle of work, and comes back."""
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from signal import SIGTERM
 
 from tests.support import postgres
+from tests.support.waiting import until
 from tests.support.worker import eventually
+from tests.support.worker_process import traced, worker_process
 from tidemill import App, NewTask
 from tidemill.db import Database
 from tidemill.schema import migrate
@@ -95,3 +100,27 @@ async def test_cut_sessions_in_the_middle_of_a_stream_lose_and_repeat_nothing(
     assert left == 0
     assert tuple(succeeded or ()) == (count, count)
     assert charged == 0
+
+
+async def test_a_worker_told_to_stop_while_the_database_is_away_ends_in_time(
+    private_server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    settings = replace(await prepared(private_server), drain_seconds=1.0)
+    database = Database.of(settings, application="tests")
+    await Store.of(database).tasks.enqueue([NewTask(type="work", payload={"n": 1, "seconds": 0.5})])
+    await database.close()
+    trace = tmp_path / "trace"
+
+    def stop_without_a_database() -> tuple[int, float, str]:
+        with worker_process(settings, trace) as worker:
+            until(lambda: traced(trace)["start 1"] == 1, seconds=20, what="the task runs")
+            private_server.crash()
+            until(lambda: traced(trace)["end 1"] == 1, seconds=20, what="the task ends")
+            worker.signal(SIGTERM)
+            began = time.monotonic()
+            return worker.wait(30), time.monotonic() - began, worker.log()
+
+    code, seconds, log = await asyncio.to_thread(stop_without_a_database)
+    assert code == 1
+    assert seconds < settings.drain_seconds + 10
+    assert "1 not recorded" in log

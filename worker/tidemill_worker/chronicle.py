@@ -18,7 +18,7 @@ log = logging.getLogger("tidemill.worker")
 
 _WORDS = {
     Outcome.SUCCEEDED: "succeeded",
-    Outcome.RETRY: "failed, will be retried",
+    Outcome.RETRY: "failed and will run again",
     Outcome.FAILED: "failed for good",
     Outcome.CANCELLED: "cancelled",
     Outcome.SNOOZED: "snoozed",
@@ -58,7 +58,7 @@ class Chronicle:
             return
         seconds = time.monotonic() - self._began
         told = ", ".join(f"{count} {_WORDS[outcome]}" for outcome, count in self._untold.items())
-        log.info("%s in %.1f s", told, seconds)
+        log.info("in %.1f s: %s", seconds, told)
         self._untold.clear()
         self._began, self._lines = time.monotonic(), 0
 

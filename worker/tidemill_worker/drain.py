@@ -21,8 +21,12 @@ from tidemill_worker.registration import Registration
 from tidemill_worker.slots import Slots
 from tidemill_worker.watch import STOP_GRACE_SECONDS, TICK_SECONDS
 
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 4.0
 """How long the last outcomes may take; beyond it they are left to their leases' expiry."""
+
+LEAVE_SECONDS = 1.5
+"""How long signing off may take. All waits after the drain time add up to less than 10 s, for a
+pod is killed 10 s after it."""
 
 log = logging.getLogger("tidemill.worker")
 
@@ -65,7 +69,7 @@ async def drain(
 async def leave(registration: Registration, ledger: Ledger) -> None:
     """Sign off; when the database is away the row grows stale and is removed by others."""
     try:
-        async with asyncio.timeout(FLUSH_SECONDS):
+        async with asyncio.timeout(LEAVE_SECONDS):
             await registration.leave(ledger.leases())
     except (TidemillError, TimeoutError) as error:
         log.warning("could not sign off: %s", error)

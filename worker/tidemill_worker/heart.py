@@ -31,7 +31,7 @@ MARGIN_SHARE = 0.1
 TIMEOUT_GRACE_SECONDS = 5.0
 """How long past its timeout a lease is still extended: time to stop the handler and record it."""
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 1.5
 
 log = logging.getLogger("tidemill.worker")
 
@@ -132,7 +132,7 @@ class Heart(Service):
         except TidemillError as error:
             home.call_soon_threadsafe(ready.set_exception, error)
             return
-        home.call_soon_threadsafe(ready.set_result, None)
+        _tell(home, lambda: None if ready.done() else ready.set_result(None))
         database = Database.of(self._settings, application="tidemill-heart", pool_size=1)
         try:
             await self._beat_until_stopped(Store.of(database), home, self._stop)

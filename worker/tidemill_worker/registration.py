@@ -31,6 +31,11 @@ class Registration:
         self._claimer: Claimer | None = None
 
     @property
+    def entered(self) -> bool:
+        """Whether the worker has been registered."""
+        return self._worker is not None
+
+    @property
     def worker(self) -> WorkerIdentity:
         """The identity; after `enter` only."""
         if self._worker is None:

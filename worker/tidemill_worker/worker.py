@@ -128,6 +128,8 @@ class Worker:
             )
             await self._background.start()
         except BaseException:
+            if self._registration.entered:
+                await leave(self._registration, self._ledger)
             await self._shut_down()
             raise
         metrics.SLOTS.set(self._settings.concurrency)
@@ -169,7 +171,7 @@ class Worker:
         await self._slots.close()
         await self._finisher.stop()
         await self._heart.stop()
-        await self._db.close()
+        await self._db.close(seconds=1.0)
 
     def _make_heart(self) -> Heart:
         hearing = Hearing(

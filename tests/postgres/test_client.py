@@ -1,0 +1,76 @@
+"""A Python producer: enqueue, look, and be told clearly what is wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from tidemill import App, NewTask
+from tidemill.client import Client
+from tidemill.errors import ConfigurationError, InvalidTask, TaskNotFound
+from tidemill.notify import Listener
+from tidemill.settings import Settings
+from tidemill.states import Event, Status
+
+
+@pytest.fixture
+async def producing(settings: Settings) -> AsyncIterator[App]:
+    made = App(settings=settings)
+
+    @made.task(queue="emails", priority="high")
+    async def send(to: str) -> None: ...
+
+    yield made
+    await made.client.close()
+
+
+async def test_a_task_is_enqueued_from_python_by_calling_its_fields(producing: App) -> None:
+    stored = await producing.tasks["send"].enqueue(to="a")
+    task = await producing.client.get(stored.id)
+    assert (task.type, task.payload, task.queue, task.priority) == (
+        "send",
+        {"to": "a"},
+        "emails",
+        100,
+    )
+    assert task.status is Status.QUEUED
+    (event,) = await producing.client.history(stored.id)
+    assert event.event_type is Event.TASK_QUEUED
+
+
+async def test_options_are_those_of_a_task(producing: App) -> None:
+    later = producing.tasks["send"].using(delay_seconds=60, idempotency_key="k")
+    first, second = await later.enqueue(to="a"), await later.enqueue(to="a")
+    assert (first.id, first.created, second.created) == (second.id, True, False)
+    assert (await producing.client.get(first.id)).status is Status.SCHEDULED
+
+
+async def test_a_bad_payload_is_refused_before_anything_is_stored(producing: App) -> None:
+    with pytest.raises(InvalidTask, match=r"payload\.to: input should be a valid string"):
+        await producing.tasks["send"].enqueue(to=3)
+
+
+async def test_an_unknown_task_is_not_found(client: Client) -> None:
+    nobody = UUID(int=1)
+    with pytest.raises(TaskNotFound):
+        await client.get(nobody)
+    with pytest.raises(TaskNotFound):
+        await client.history(nobody)
+
+
+async def test_an_enqueue_wakes_workers(client: Client, settings: Settings) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listener = Listener(settings, application="tests")
+    listener.subscribe(heard.put_nowait)
+    async with listener:
+        assert await asyncio.wait_for(heard.get(), 10) == ""  # it listens now
+        await client.enqueue(NewTask(type="send", queue="emails"))
+        assert await asyncio.wait_for(heard.get(), 10) == "emails"
+
+
+def test_without_a_database_the_client_says_which_setting_is_missing() -> None:
+    app = App(settings=replace(Settings(), database_url=""))
+    with pytest.raises(ConfigurationError, match="TIDEMILL_DATABASE_URL must be set"):
+        _ = app.client
