@@ -18,7 +18,7 @@ from bench.case import BenchError
 from bench.measure import Sample
 from bench.target import QUEUE, Target
 from tidemill import sql
-from tidemill.db import connect_options
+from tidemill.address import connect_options
 from tidemill.store.hints import TRAIL
 
 _PARAMETER = re.compile(r"\$(\d+)")
