@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from tidemill.sdk.context import StopReason
@@ -36,14 +36,14 @@ class Watch:
         return list(self._runs)
 
     @contextmanager
-    def coroutine(self, run: Run) -> Iterator[None]:
+    def coroutine(self, run: Run) -> Generator[None]:
         """Watch a run whose coroutine the current asyncio task steps."""
         run.runner = asyncio.current_task()
         yield from self._watched(run, STOP_GRACE_SECONDS)
         run.runner = None
 
     @contextmanager
-    def thread(self, run: Run) -> Iterator[None]:
+    def thread(self, run: Run) -> Generator[None]:
         """Watch a run whose function has a thread: it cannot be stopped, so there is no grace."""
         yield from self._watched(run, 0.0)
 
@@ -54,7 +54,7 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    def _watched(self, run: Run, grace: float) -> Iterator[None]:
+    def _watched(self, run: Run, grace: float) -> Generator[None]:
         self._runs[run] = grace
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
