@@ -7,6 +7,7 @@ cannot store: NUL characters and lone surrogates.
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -17,6 +18,12 @@ from tidemill_api.paths import rendered
 MAX_DEPTH = 64
 MAX_FAULTS = 100
 """Faults listed in one answer; the rest would only make it longer."""
+
+_DEPTH_RULE = f"must not be nested more than {MAX_DEPTH} levels deep"
+
+# Bad characters can only come from escapes like these: raw ones are refused by the UTF-8 and JSON
+# decoders already.
+_SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 _Node = tuple[Any, tuple[str | int, ...]]
 
@@ -38,9 +45,10 @@ def parse(data: bytes, *, where: str = "") -> Any:
     """Return the value in `data`; `where` starts the path of each fault. Raises BadJson."""
     text = _decoded(data, where)
     value = _value(text, where)
-    # Each level opens a bracket: a text with few brackets needs no walk. Bad characters can only
-    # come from \u escapes, as raw ones are refused by the UTF-8 and JSON decoders already.
-    if "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+    # each level opens a bracket: a text with few of them needs no look at its depth
+    if text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+        raise _bad(where, _DEPTH_RULE)
+    if _SUSPECT.search(text):
         _inspect(value, where)
     return value
 
@@ -74,24 +82,33 @@ def _value(text: str, where: str) -> Any:
     except _RefusedError as error:
         raise _bad(where, str(error)) from None
     except RecursionError:
-        raise _too_deep(where) from None
+        raise _bad(where, _DEPTH_RULE) from None
     except ValueError:  # CPython's limit on the digits of an integer
         raise _bad(where, "must not contain integers of thousands of digits") from None
 
 
+def _too_deep(value: Any) -> bool:
+    """Return whether `value` has more than `MAX_DEPTH` levels; looks at containers only."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)  # pyright: ignore[reportUnknownVariableType] - any JSON
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def _inspect(value: Any, where: str) -> None:
-    """Walk `value` level by level: as many levels as it has is its depth."""
+    """Raise BadJson for text that Postgres cannot store, level by level."""
     faults: list[Fault] = []
     level: list[_Node] = [(value, ())]
-    for _ in range(MAX_DEPTH + 1):
+    while level and len(faults) < MAX_FAULTS:
         faults.extend(_string_faults(level, where))
-        if len(faults) >= MAX_FAULTS:
-            break
         level = [child for node in level for child in _children(node)]
-        if not level:
-            break
-    else:
-        raise _too_deep(where)
     if faults:
         raise BadJson(*faults[:MAX_FAULTS])
 
@@ -134,10 +151,6 @@ def _constant(name: str) -> NoReturn:
 
 def _bad(where: str, rule: str) -> BadJson:
     return BadJson(Fault(where or "body", rule))
-
-
-def _too_deep(where: str) -> BadJson:
-    return _bad(where, f"must not be nested more than {MAX_DEPTH} levels deep")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_finite, parse_constant=_constant)

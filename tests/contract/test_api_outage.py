@@ -12,6 +12,7 @@ from tests.support.http import Answer, ask, enqueue, until
 from tidemill.db import Database
 from tidemill.schema import migrate
 from tidemill.settings import Settings
+from tidemill_api import enqueue as enqueues
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
 PRODUCERS = 32
@@ -169,3 +170,37 @@ async def test_a_statement_that_hangs_ends_in_503(
         answer = await enqueue(http)
     assert answer.status == 503
     assert (await enqueue(http)).status == 201
+
+
+async def test_more_than_may_wait_is_refused_at_once(
+    start_api: Start, settings: Settings, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enqueues, "MOST_WAITING", 5)
+    http = await start_api(settings)
+    assert (await enqueue(http)).status == 201
+    async with db.transaction() as held:
+        await held.execute("LOCK TABLE tidemill.ready IN ACCESS EXCLUSIVE MODE")
+        calls = [asyncio.create_task(enqueue(http)) for _ in range(50)]
+        refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert {call.result().status for call in refused} == {503}
+    answers = await asyncio.gather(*calls)
+    accepted = [answer for answer in answers if answer.status == 201]
+    assert accepted
+    for answer in answers:
+        if answer.status != 201:
+            assert answer.json["type"] == "urn:tidemill:problem:overloaded"
+    assert await db.fetchval("SELECT count(*) FROM tidemill.tasks") == len(accepted) + 1
+
+
+async def test_an_unexpected_error_tells_the_client_nothing_and_the_log_everything(
+    http: aiohttp.ClientSession, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await enqueue(http)
+    await db.execute("ALTER TABLE tidemill.attempts RENAME TO secret_name")
+    answer = await ask(http, "GET", f"/api/tasks/{made.json['id']}/history")
+    assert answer.status == 500
+    assert answer.json["type"] == "urn:tidemill:problem:internal"
+    assert "attempts" not in answer.body.decode()
+    [record] = [r for r in caplog.records if r.name == "tidemill_api.middleware"]
+    assert record.exc_info
+    assert vars(record)["request_id"] == answer.headers["X-Request-Id"]

@@ -37,6 +37,9 @@ def nested(levels: int) -> bytes:
 
 def test_depth_is_counted_in_levels() -> None:
     assert parse(nested(MAX_DEPTH))
+    assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    with pytest.raises(BadJson, match="levels deep"):
+        parse(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
     for levels in (MAX_DEPTH + 2, 400, 100_000):
         with pytest.raises(BadJson, match="levels deep"):
             parse(nested(levels))
@@ -75,6 +78,11 @@ def test_faults_are_listed_up_to_a_limit() -> None:
     with pytest.raises(BadJson) as caught:
         parse(json.dumps(["\0"] * 500).encode())
     assert len(caught.value.faults) == MAX_FAULTS
+
+
+def test_text_full_of_brackets_is_not_deep() -> None:
+    assert parse(json.dumps("[" * 500).encode()) == "[" * 500
+    assert parse(json.dumps({"a": "{" * 500}).encode())
 
 
 def test_where_starts_the_path() -> None:
