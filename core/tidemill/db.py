@@ -5,15 +5,14 @@ transaction, so the statement cache is off; nothing here relies on session state
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from tidemill import errors
+from tidemill.address import connect_options
 from tidemill.settings import Settings
 
 Record = asyncpg.Record
@@ -42,11 +41,6 @@ _REFUSED: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
-# A cached plan outlives the moment that it was made for: made while a table was empty, it would
-# read the whole table for each row once it is full. A pooler takes no such settings; but through
-# one nothing is cached, and every plan is made for the tables as they are. JIT never pays here.
-_PINNED_PLANS: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
-
 _TIDEMILL_CODES: Final[dict[str, Callable[[str], errors.TidemillError]]] = {
     "TM400": lambda message: errors.InvalidTask(_fault(message)),
     "TM404": lambda message: errors.UnknownType(_fault(message)),
@@ -191,38 +185,6 @@ async def _nothing_to_reset(_connection: Any) -> None:
     """Spare the round trip by which asyncpg's default clears session state: there is none."""
 
 
-def connect_options(
-    settings: Settings, *, application: str, direct: bool = False
-) -> dict[str, Any]:
-    """Return asyncpg's connection arguments for `settings`.
-
-    Raises ConfigurationError when there is no address, or one that is none.
-    """
-    url = settings.direct_url if direct else settings.database_url
-    if not url:
-        raise errors.ConfigurationError(
-            "TIDEMILL_DATABASE_URL must be set: postgresql://user:password@host:5432/name"
-        )
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        rule = "must start with postgresql:// or postgres://"
-        raise errors.ConfigurationError(
-            f"TIDEMILL_DATABASE_URL {rule} (got {url.partition(':')[0]!r})"
-        )
-    options: dict[str, Any] = {
-        "dsn": url,
-        "timeout": settings.database_connect_seconds,
-        "command_timeout": settings.database_statement_seconds,
-        "server_settings": {"application_name": application},
-    }
-    if settings.database_ca_file:
-        options["ssl"] = ssl.create_default_context(cafile=settings.database_ca_file)
-    if settings.database_pooler == "transaction" and not direct:
-        options["statement_cache_size"] = 0
-    else:
-        options["server_settings"] |= _PINNED_PLANS
-    return options
-
-
 async def connect(settings: Settings, *, application: str, direct: bool = False) -> Connection:
     """Open one connection outside any pool. Raises what `translated` says."""
     with translated():
@@ -262,6 +224,8 @@ def translated() -> Generator[None]:
         if (ours := _translation(error)) is None:
             raise
         raise ours from error
+    except asyncpg.ClientConfigurationError as error:
+        raise errors.ConfigurationError(f"TIDEMILL_DATABASE_URL: {error}") from None
     except asyncpg.InterfaceError as error:
         # Also what asyncpg raises for our own mistakes, such as a parameter too few.
         if "clos" not in str(error):

@@ -4,6 +4,7 @@ The command line's options, docs/configuration.md, .env.example and the chart's 
 against this list. Nothing is read at import: a process calls `Settings.load(os.environ)`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from tidemill.errors import ConfigurationError
 
 PREFIX = "TIDEMILL_"
+_QUERY_PASSWORD = re.compile(r"((?:^|&)(?:ssl)?password=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,15 @@ def _number(kind: Any, text: str, variable: str, known: About) -> Any:
 
 
 def _masked(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all: who knows where its password is
+        return "***"
+    netloc, query = parts.netloc, _QUERY_PASSWORD.sub(r"\1***", parts.query)
+    if parts.password:
+        netloc = netloc.replace(f":{parts.password}@", ":***@")
+    return (
+        url
+        if (netloc, query) == parts[1:4:2]
+        else urlunsplit(parts._replace(netloc=netloc, query=query))
+    )

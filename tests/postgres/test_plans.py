@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import plans, postgres
 from tests.support.postgres import Server
-from tidemill.db import connect_options
+from tidemill.address import connect_options
 
 Way = Literal["values", "cached", "cached while empty"]
 WAYS: tuple[Way, ...] = ("values", "cached", "cached while empty")

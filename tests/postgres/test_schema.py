@@ -13,6 +13,7 @@ from tidemill.db import Database
 from tidemill.errors import ConfigurationError, DatabaseUnavailable, SchemaMismatch
 from tidemill.store import Store
 from tidemill_cli.local import installs
+from tidemill_cli.local.postgres import EmbeddedPostgres
 
 MAJORS = sorted({each.major for each in installs.installs()}) or [schema_dump.MAJOR]
 
@@ -80,9 +81,11 @@ async def test_migrations_at_once_wait_for_each_other(empty: Database) -> None:
     await empty.close()
 
 
-async def test_databases_of_one_server_may_migrate_at_once(private_server: object) -> None:
+async def test_databases_of_one_server_may_migrate_at_once(
+    private_server: EmbeddedPostgres,
+) -> None:
     """Roles belong to the server: two databases' first migrations may both want to make them."""
-    url = private_server.url("postgres")  # type: ignore[attr-defined]  # see the fixture
+    url = private_server.url("postgres")
     server = Server(url)
     pools = [
         Database.of(postgres.settings_of(server.url_of(server.database())), application="tests")
