@@ -45,11 +45,12 @@ class ControlPlane:
 
     kubeconfig: Path
     namespace: str = NAMESPACE
+    kubectl: str = "kubectl"
 
     def run(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
         """Return what kubectl prints; fails with what it said, unless `check` is off."""
         command = [
-            "kubectl",
+            self.kubectl,
             "--kubeconfig",
             str(self.kubeconfig),
             "-n",
@@ -107,7 +108,9 @@ def control_plane(state: Path, *, defined: bool = True) -> Iterator[ControlPlane
     done = subprocess.run(up, check=False, cwd=ROOT, capture_output=True, text=True)
     try:
         assert done.returncode == 0, f"no control plane: {done.stdout}{done.stderr}"
-        found = ControlPlane(state / "kubeconfig")
+        which = [*testbed, "which", "kubectl"]
+        program = subprocess.run(which, check=True, cwd=ROOT, capture_output=True, text=True)
+        found = ControlPlane(state / "kubeconfig", kubectl=program.stdout.strip())
         if defined:
             define(found)
         yield found
@@ -119,7 +122,7 @@ def missing() -> str | None:
     """Return why no control plane can be had here, or None."""
     if sys.platform != "linux":
         return "the control plane runs on Linux only"
-    if absent := [each for each in ("go", "kubectl", "openssl") if shutil.which(each) is None]:
+    if absent := [each for each in ("go", "openssl") if shutil.which(each) is None]:
         return f"the control plane needs {', '.join(absent)} on the PATH"
     return None
 

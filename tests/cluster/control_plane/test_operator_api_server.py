@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,22 @@ Start = Callable[..., Operator]
 
 
 @pytest.fixture(scope="module")
-def own_plane(tmp_path_factory: pytest.TempPathFactory, plane: ControlPlane) -> Iterator[Path]:
-    """The folder of an API server that this module may freeze; without the CRD."""
+def own_plane(
+    tmp_path_factory: pytest.TempPathFactory, plane: ControlPlane
+) -> Iterator[ControlPlane]:
+    """An API server that this module may freeze; without the CRD."""
     del plane  # the programs are built, or the tests were skipped, by then
     with control_plane(tmp_path_factory.mktemp("frozen"), defined=False) as started:
-        yield started.kubeconfig.parent
+        yield started
 
 
 @pytest.fixture
-def operator_there(own_plane: Path, database_url: str, tmp_path: Path) -> Iterator[Operator]:
+def operator_there(
+    own_plane: ControlPlane, database_url: str, tmp_path: Path
+) -> Iterator[Operator]:
     """An operator on all namespaces of that API server."""
     operator = Operator(
-        own_plane / "kubeconfig",
+        own_plane.kubeconfig,
         database_url,
         tmp_path / "operator.log",
         TIDEMILL_OPERATOR_NAMESPACES="",
@@ -44,16 +49,15 @@ def operator_there(own_plane: Path, database_url: str, tmp_path: Path) -> Iterat
     print(operator.said())  # noqa: T201  pytest shows it with a failure
 
 
-def api_server_of(folder: Path) -> int:
+def api_server_of(plane: ControlPlane) -> int:
     """Return the process id of the API server, as the test bed wrote it down."""
-    record = (folder / "processes" / "apiserver").read_text().splitlines()
+    record = (plane.kubeconfig.parent / "processes" / "apiserver").read_text().splitlines()
     return int(record[1].split()[0])
 
 
 def test_it_waits_for_the_crd_then_serves_all_namespaces_and_outlives_a_frozen_api_server(
-    own_plane: Path, operator_there: Operator, database_url: str
+    own_plane: ControlPlane, operator_there: Operator, database_url: str
 ) -> None:
-    plane = ControlPlane(own_plane / "kubeconfig")
     until(
         lambda: "TaskQueues cannot be listed" in operator_there.said(),
         seconds=20,
@@ -61,9 +65,9 @@ def test_it_waits_for_the_crd_then_serves_all_namespaces_and_outlives_a_frozen_a
     )
     assert operator_there.probe("/healthz")
 
-    define(plane)
-    plane.run("create", "namespace", "far")
-    far = ControlPlane(plane.kubeconfig, namespace="far")
+    define(own_plane)
+    own_plane.run("create", "namespace", "far")
+    far = replace(own_plane, namespace="far")
     far.apply(plain_deployment("target", replicas=0))
     far.apply(task_queue("far", {"scaleTargetRef": {"name": "target"}, "scaling": QUICK}))
     enqueue(database_url, "far", 5)
