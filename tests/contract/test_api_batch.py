@@ -74,13 +74,12 @@ async def test_a_bad_line_of_ndjson_is_named(http: aiohttp.ClientSession, db: Da
     assert await stored(db) == 0
 
 
-@pytest.mark.parametrize(
-    "value", [[], {"tasks": []}, {}, {"tasks": {}}, None, 3, "x", [[]], {"tasks": [None]}]
-)
-async def test_what_is_no_batch(http: aiohttp.ClientSession, value: Any) -> None:
-    answer = await post_raw(http, json.dumps(value).encode(), "/api/tasks/batch")
-    assert answer.status == 400
-    assert answer.fields[0].startswith("tasks")
+async def test_what_is_no_batch(http: aiohttp.ClientSession) -> None:
+    values: list[Any] = [[], {"tasks": []}, {}, {"tasks": {}}, None, 3, "x", [[]]]
+    for value in [*values, {"tasks": [None]}]:
+        answer = await post_raw(http, json.dumps(value).encode(), "/api/tasks/batch")
+        assert answer.status == 400
+        assert answer.fields[0].startswith("tasks")
 
 
 async def test_an_unknown_field_beside_tasks_is_refused(http: aiohttp.ClientSession) -> None:
