@@ -46,7 +46,8 @@ class Batcher(Generic[Item, Answer]):
             raise Overloaded(f"{len(self._waiting)} requests are waiting for the database")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._flights) < self._lanes:
+        # One that is done may still be listed: who got its answer may be here before its callbacks.
+        if sum(not flight.done() for flight in self._flights) < self._lanes:
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)

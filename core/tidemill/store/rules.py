@@ -22,6 +22,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("timeout_seconds", 0.001, 604_800),
     ("idempotency_ttl_seconds", 1, 31_536_000),
 )
+_WHOLE = frozenset({"priority", "max_retries"})
 _LENGTHS: tuple[tuple[str, int, int], ...] = (("name", 1, 200), ("idempotency_key", 1, 255))
 
 
@@ -61,8 +62,11 @@ def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
         yield "queue", "must be a name of at most 63 letters, digits and _.-", task.queue
     for field, least, most in _RANGES:
         number = getattr(task, field)
-        if number is not None and not least <= number <= most:
-            yield field, f"must be {least:g} to {most:g}", number
+        if number is None:
+            continue
+        kind, noun = (int, "a whole number from ") if field in _WHOLE else ((int, float), "")
+        if not isinstance(number, kind) or not least <= number <= most:
+            yield field, f"must be {noun}{least} to {most}", number
     yield from _text_faults(task)
     yield from _time_faults(task)
     for field, rule, value in task.retry.faults() if task.retry else ():
