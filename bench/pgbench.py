@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -27,6 +28,7 @@ _LAST_SELECT = re.compile(r"^SELECT\b", re.MULTILINE)
 _TPS = re.compile(r"^tps = ([0-9.]+) \(without initial connection time\)", re.MULTILINE)
 _DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)
 
+_ESCAPES = str.maketrans({" ": "\\ ", "\\": "\\\\"})
 # What runs once a session; `ready` is 0 at its start.
 _ONCE = "\\if :ready\n\\else\n{statement}\n\\gset\n\\set ready 1\n\\endif\n"
 
@@ -133,6 +135,11 @@ def seconds_of(output: str, transactions: int) -> float:
     return transactions / float(rate[1])
 
 
+def options(settings: Mapping[str, str]) -> str:
+    """Return server settings as PGOPTIONS takes them: a space within a value is escaped."""
+    return " ".join(f"-c {name}={value.translate(_ESCAPES)}" for name, value in settings.items())
+
+
 async def run(
     target: Target, sample: Sample, script: Script, *, connections: int, transactions: int
 ) -> None:
@@ -173,6 +180,5 @@ async def _output(target: Target, program: list[str]) -> str:
 
 def _environment(target: Target, password: str) -> dict[str, str]:
     """Return an environment in which the sessions have the same settings as Tidemill's."""
-    options = connect_options(target.settings, application="bench")["server_settings"]
-    given = " ".join(f"-c {name}={value}" for name, value in options.items())
-    return {**os.environ, "PGPASSWORD": password, "PGOPTIONS": given}
+    settings = connect_options(target.settings, application="bench")["server_settings"]
+    return {**os.environ, "PGPASSWORD": password, "PGOPTIONS": options(settings)}

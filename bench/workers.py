@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from bench.case import BenchError
 from bench.target import QUEUE, Target
+from tidemill_cli.local import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = "bench.noop:app"
@@ -42,8 +44,9 @@ async def _start(target: Target, log: int) -> asyncio.subprocess.Process:
         "TIDEMILL_QUEUES": QUEUE,
         "TIDEMILL_LOG_LEVEL": "warning",
     }
+    program = [sys.executable, "-m", "tidemill_cli", "worker", APP]
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tidemill_cli", "worker", APP),
+        *launch.command(program, signal=signal.SIGTERM),  # none outlives a killed benchmark
         cwd=ROOT,
         env=environment,
         stdout=log,

@@ -66,5 +66,11 @@ def test_a_run_that_did_less_is_refused() -> None:
         pgbench.seconds_of(OUTPUT.format(done=59), 60)
 
 
+def test_a_setting_with_a_space_stays_one_setting() -> None:
+    assert (
+        pgbench.options({"jit": "off", "a": "read committed"}) == r"-c jit=off -c a=read\ committed"
+    )
+
+
 def _drain() -> str:
     return pgbench.drain_script(7, 40, 500).text
