@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from types import FrameType
 
 import click
@@ -13,7 +11,7 @@ from tidemill.app import App, load_app
 from tidemill.settings import Settings
 from tidemill_cli.local import folders, ports
 from tidemill_cli.local.printer import Printer
-from tidemill_cli.local.up import Plan, Up, embedded, settings_with
+from tidemill_cli.local.up import Plan, Up, embedded, ignore_signals, settings_with
 from tidemill_cli.options import with_settings
 
 _INTERRUPTED = 130
@@ -53,10 +51,10 @@ def command(settings: Settings) -> int:
         raise click.UsageError("--app must be given: package.module:attribute")
     app = load_app(settings.app)
     ports.ensure_free(settings.api_host, settings.api_port)
-    with _ends_like_ctrl_c():
-        if settings.database_url:
-            return _run(Plan(settings, app, None), Printer())
-        return _with_own_postgres(settings, app)
+    _end_like_ctrl_c()
+    if settings.database_url:
+        return _run(Plan(settings, app, None), Printer())
+    return _with_own_postgres(settings, app)
 
 
 def _with_own_postgres(settings: Settings, app: App) -> int:
@@ -68,8 +66,8 @@ def _with_own_postgres(settings: Settings, app: App) -> int:
         printer.line("up", f"Postgres {own.install} listens on 127.0.0.1:{own.port}")
         return _run(Plan(settings_with(settings, own.url()), app, own), printer)
     finally:
-        with _undisturbed():
-            own.stop()
+        ignore_signals()  # the shutdown takes a moment, and has an end
+        own.stop()
 
 
 def _run(plan: Plan, printer: Printer) -> int:
@@ -79,30 +77,12 @@ def _run(plan: Plan, printer: Printer) -> int:
     return 0 if asyncio.run(running()) else _INTERRUPTED
 
 
-@contextmanager
-def _ends_like_ctrl_c() -> Generator[None]:
+def _end_like_ctrl_c() -> None:
     """Let SIGTERM and a closed terminal end the start-up as Ctrl-C does: by every `finally`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
         raise KeyboardInterrupt
 
-    chosen = (signal.SIGTERM, signal.SIGHUP)
-    before = [(each, signal.signal(each, interrupt)) for each in chosen]
-    try:
-        yield
-    finally:
-        for each, handler in before:
-            signal.signal(each, handler)
-
-
-@contextmanager
-def _undisturbed() -> Generator[None]:
-    """Let a shutdown that takes a moment, and has an end, finish."""
-    chosen = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(each, signal.signal(each, signal.SIG_IGN)) for each in chosen]
-    try:
-        yield
-    finally:
-        for each, handler in before:
-            signal.signal(each, handler)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)

@@ -24,12 +24,14 @@ from tidemill_cli.local.keeper import ChildError, Keeper
 from tidemill_cli.local.postgres import EmbeddedPostgres
 from tidemill_cli.local.printer import Printer
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DATABASE_SECONDS = 5.0
 _READY_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
 _POSTGRES_LOOK_SECONDS = 0.5
 _API_STOP_SECONDS = 15.0
 _BEYOND_DRAIN_SECONDS = 10.0
+_SAME_SIGNAL_SECONDS = 0.5  # `timeout`, say, signals the process and then its whole group
 _SPARE_CONNECTIONS = 20
 _MOST_RECOVERED = 1000  # a pass; the workers' own recovery takes the rest
 
@@ -71,6 +73,7 @@ class Up:
         self._printer = printer
         self._stopping = asyncio.Event()
         self._forced = False
+        self._first_told: float | None = None
         self._database = Database.of(plan.settings, application="tidemill up", pool_size=2)
         self._keepers: list[Keeper] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -196,7 +199,9 @@ class Up:
         self._clean = self._clean and all(stopped) and not self._forced
 
     def _told_to_stop(self) -> None:
-        if self._stopping.is_set() and not self._forced:
+        now = asyncio.get_running_loop().time()
+        self._first_told = self._first_told or now
+        if now - self._first_told > _SAME_SIGNAL_SECONDS and not self._forced:
             self._forced = True
             self._say("stopping at once")
             self._kill_all()
@@ -242,14 +247,20 @@ def environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str
     return {**environ, **ours, "PYTHONUNBUFFERED": "1"}
 
 
+def ignore_signals() -> None:
+    """Be deaf from now on: what is left to do takes a moment, and then the process ends."""
+    for each in STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def _on_signals(call: Callable[[], None]) -> Generator[None]:
     loop = asyncio.get_running_loop()
-    chosen = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for each in chosen:
+    for each in STOP_SIGNALS:
         loop.add_signal_handler(each, call)
     try:
         yield
     finally:
-        for each in chosen:
+        for each in STOP_SIGNALS:
             loop.remove_signal_handler(each)
+        ignore_signals()
