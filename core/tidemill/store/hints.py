@@ -5,8 +5,8 @@ claimed before and not vacuumed yet: 1,000,000 of them cost 200 ms, while a clai
 where the last one ended costs under 1 ms. So for each queue and priority the newest claimed place
 is remembered, and the next claim starts some thousands before it. What commits late behind that
 floor, a priority not seen before, or the work of other processes is found by reading the queue
-whole: whenever a claim came back short, or once a second, but never for more than a twentieth of
-the time.
+whole: whenever a claim came back short or there is a queue that nothing was claimed from yet (that
+one first), or once a second, but never for more than a twentieth of the time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ class ClaimHints:
         """Know nothing: the first plan reads all queues whole."""
         self._newest: dict[int, dict[int, int]] = {}
         self._turn = 0
+        self._new_turn = 0
         self._short = True
         self._whole_end = float("-inf")
         self._whole_cost = 0.0
@@ -50,8 +51,9 @@ class ClaimHints:
         Each entry of `turns` is first once in a round: a queue that is in it twice, twice as often.
         """
         queues = self._rotated(turns)
-        if self._whole_is_due(now):
-            return ClaimPlan(whole=tuple(queues), names=names)
+        new = [queue for queue in queues if queue not in self._newest]
+        if self._whole_is_due(now, new=bool(new)):
+            return ClaimPlan(whole=tuple(self._new_first(queues, new)), names=names)
         ranges = [each for queue in queues for each in self._ranges(queue)]
         return ClaimPlan(ranges=tuple(ranges), names=names)
 
@@ -72,9 +74,11 @@ class ClaimHints:
         for (queue, priority), seq in newest.items():
             self._note(queue, priority, seq)
 
-    def _whole_is_due(self, now: float) -> bool:
+    def _whole_is_due(self, now: float, *, new: bool) -> bool:
+        # `new`: there is a queue that nothing was claimed from yet. Ranges would pass it by for as
+        # long as the known queues fill every claim.
         pause = self._whole_cost * (1 / WHOLE_SHARE - 1)
-        if not self._short:
+        if not (self._short or new):
             pause = max(pause, WHOLE_SECONDS)
         return now - self._whole_end >= pause or not self._newest
 
@@ -90,6 +94,14 @@ class ClaimHints:
         places[priority] = max(places.pop(priority, 0), seq)  # re-inserted: the newest comes last
         if len(places) > MOST_PRIORITIES:
             del places[next(iter(places))]
+
+    def _new_first(self, queues: list[int], new: list[int]) -> list[int]:
+        """Return `queues` with another of the `new` ones in front each time."""
+        if not new:
+            return queues
+        self._new_turn += 1
+        first = sorted(new)[self._new_turn % len(new)]
+        return [first, *(queue for queue in queues if queue != first)]
 
     def _rotated(self, turns: Sequence[int]) -> list[int]:
         if not turns:
