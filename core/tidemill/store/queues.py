@@ -1,10 +1,10 @@
 """Queues and their settings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
 from tidemill import sql
-from tidemill.db import Database
+from tidemill.db import Database, Session
 from tidemill.errors import Conflict
 from tidemill.jsontext import dumps
 from tidemill.retry import RetryPolicy
@@ -70,11 +70,12 @@ class QueueStore:
         """Write the settings that the owning TaskQueue gives, and make it the queue's owner.
 
         A setting that it gave before and gives no more is cleared; others are left alone; a queue
-        that it owned under another name is given up. Raises
-        Conflict when another TaskQueue owns the queue (and was seen in the last minute).
+        that it owned under another name is given up. Raises Conflict when another TaskQueue owns
+        the queue (and was seen in the last minute).
         """
         given = settings.given()
         async with self._db.transaction() as session:
+            before = await session.fetchval(sql.load("queue_fields"), name) or []
             queue_id = await session.fetchval(
                 sql.load("queue_configure"),
                 name,
@@ -94,14 +95,27 @@ class QueueStore:
             if queue_id is None:
                 raise Conflict(f"queue {name!r} belongs to another TaskQueue")
             await session.execute(sql.load("queue_disown"), owner.uid, name)
-            await session.execute(
-                sql.load("queue_limits"),
-                queue_id,
-                settings.rate_tasks,
-                settings.rate_seconds,
-                settings.max_running,
-            )
+            await _write_limits(session, queue_id, settings, {*before, *given})
 
     async def disown(self, uid: str) -> None:
         """A TaskQueue is gone: nobody owns its queues' settings, and its pause ends."""
         await self._db.execute(sql.load("queue_disown"), uid, None)
+
+
+async def _write_limits(
+    session: Session, queue_id: int, settings: QueueSettings, owned: Collection[str]
+) -> None:
+    """Write the limits among the settings that are `owned`: given now, or given before."""
+    rate, running = "rate_tasks" in owned, "max_running" in owned
+    if not (rate or running):
+        return
+    await session.execute(
+        sql.load("queue_limits"),
+        queue_id,
+        rate,
+        settings.rate_tasks,
+        settings.rate_seconds,
+        running,
+        settings.max_running,
+    )
+    await session.execute(sql.load("queue_limits_drop"), queue_id)

@@ -1,12 +1,10 @@
--- Purpose: write a queue's limits; without any, its row goes, so that claims stay on the fast path.
--- Parameters: $1 queue id; $2 tasks per $3 seconds, or null; $4 most running tasks, or null.
+-- Purpose: write those of a queue's limits that are its owner's to say.
+-- Parameters: $1 queue id; $2 whether to write the rate: $3 tasks per $4 seconds, null = none;
+--   $5 whether to write $6, the most running tasks, null = none.
 -- Locks: the limits' row.
-WITH gone AS (
-    DELETE FROM tidemill.queue_limits
-     WHERE queue_id = $1::integer AND $2::double precision IS NULL AND $4::integer IS NULL
-)
 INSERT INTO tidemill.queue_limits AS l (queue_id, rate_tasks, rate_seconds, max_running, tokens)
-SELECT $1::integer, $2::double precision, $3::double precision, $4::integer, coalesce($2::double precision, 0)
- WHERE $2::double precision IS NOT NULL OR $4::integer IS NOT NULL
+VALUES ($1::integer, $3::double precision, $4::double precision, $6::integer, coalesce($3::double precision, 0))
 ON CONFLICT (queue_id) DO UPDATE SET
-    rate_tasks = EXCLUDED.rate_tasks, rate_seconds = EXCLUDED.rate_seconds, max_running = EXCLUDED.max_running
+    rate_tasks = CASE WHEN $2::boolean THEN EXCLUDED.rate_tasks ELSE l.rate_tasks END,
+    rate_seconds = CASE WHEN $2::boolean THEN EXCLUDED.rate_seconds ELSE l.rate_seconds END,
+    max_running = CASE WHEN $5::boolean THEN EXCLUDED.max_running ELSE l.max_running END
