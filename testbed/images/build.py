@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +17,14 @@ from testbed.errors import PrerequisiteError, UsageError
 from testbed.images import base
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from testbed.paths import Cache
     from testbed.progress import Say
+
+
+# A build of a changed source adds about ten layers, 300 MB; this is some 12 GB.
+MOST_LAYERS = 400
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,10 @@ def build(request: Request, target: Path, cache: Cache, say: Say) -> None:
     if os.geteuid() != 0:
         raise PrerequisiteError("builds need root (buildah with chroot isolation)")
     buildah = _Buildah(cache, say)
-    with tempfile.TemporaryDirectory(prefix="tidemill-buildah-") as run_folder:
+    with (
+        _store(cache, say),
+        tempfile.TemporaryDirectory(prefix="tidemill-buildah-") as run_folder,
+    ):
         buildah.run_folder = Path(run_folder)
         buildah.load_base()
         say(f"build {request.name} from {request.folder}")
@@ -71,6 +84,26 @@ def build_arguments(request: Request) -> list[str]:
     if request.dockerfile is not None:
         arguments += ["--file", str(request.dockerfile)]
     return [*arguments, "--tag", request.name, str(request.folder)]
+
+
+@contextmanager
+def _store(cache: Cache, say: Say) -> Generator[None]:
+    """Hold the store; empty it first if it has grown too large and nobody else builds."""
+    cache.root.mkdir(parents=True, exist_ok=True)
+    with (cache.root / ".buildah.lock").open("w") as lock:
+        if store_is_full(cache.buildah):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                say("empty the store of built layers: it has grown large")
+                shutil.rmtree(cache.buildah)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def store_is_full(store: Path, most: int = MOST_LAYERS) -> bool:
+    """Tell whether the store has too many layers."""
+    overlay = store / "overlay"
+    return overlay.is_dir() and sum(1 for _ in overlay.iterdir()) > most
 
 
 class _Buildah:

@@ -64,7 +64,11 @@ def add(layer: Layer) -> None:
         layer.link(f"{prefix()}/bin/{name}", f"python{VERSION}")
     for file in _files(library):
         layer.file(f"{prefix()}/lib/python{VERSION}/{file.relative_to(library)}", file)
-    _add_pip(layer, pip_wheel(library), f"/usr/local/lib/python{VERSION}/{packages}")
+    wheel = pip_wheel(library)
+    _add_pip(layer, wheel, f"/usr/local/lib/python{VERSION}/{packages}")
+    if wheel.parent == DEBIAN_WHEELS:  # where that Python's `venv` looks, in the image too
+        for file in DEBIAN_WHEELS.glob("*.whl"):
+            layer.file(str(file), file)
     _add_libraries(layer, [interpreter, *library.glob("lib-dynload/*.so")])
 
 

@@ -130,3 +130,12 @@ def test_the_postgres_image_has_its_dockerfile_and_version() -> None:
 
     assert (request.folder / "Dockerfile").exists()
     assert request.arguments == ("PG_MAJOR=16",)
+
+
+def test_a_store_with_too_many_layers_is_full(tmp_path: Path) -> None:
+    assert not build.store_is_full(tmp_path)
+    for number in range(3):
+        (tmp_path / "overlay" / str(number)).mkdir(parents=True)
+
+    assert not build.store_is_full(tmp_path, most=3)
+    assert build.store_is_full(tmp_path, most=2)
