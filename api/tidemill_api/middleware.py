@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import MutableMapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -31,14 +32,18 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - the one place where errors become answers
         response = _answer_to(error, request, request_id)
-    headers = response.headers
+    finish(response.headers, request_id)
+    seconds = time.perf_counter() - began
+    _note(request, response.status, seconds, request_id)
+    return response
+
+
+def finish(headers: MutableMapping[str, str], request_id: str) -> None:
+    """Add what every answer carries."""
     headers[REQUEST_ID] = request_id
     headers["Server"] = "tidemill"
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Cache-Control"] = "no-store"
-    seconds = time.perf_counter() - began
-    _note(request, response.status, seconds, request_id)
-    return response
 
 
 def route_of(request: web.Request) -> str:

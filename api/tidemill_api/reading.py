@@ -18,6 +18,8 @@ MAX_BATCH_BYTES = 64 * 1024 * 1024
 ENVELOPE_BYTES = 64 * 1024
 """Room for a task's fields around its payload."""
 
+_LAST = {"Connection": "close"}  # where a body went wrong, nobody knows where the next head begins
+
 
 class BodyBudget:
     """Bytes of request bodies that this process holds at once; more is refused, never queued."""
@@ -62,21 +64,33 @@ def expected_size(request: web.Request, limit: int) -> int:
 
 
 async def body(request: web.Request, limit: int) -> bytes:
-    """Return the whole body. Raises a 413 problem past `limit` bytes, 408 when it does not come."""
-    if request.content.is_eof():  # it came along with the head: no timer needed
-        return await _collected(request, limit)
+    """Return the whole body.
+
+    Raises a 413 problem past `limit` bytes, 408 when it does not come, 400 when it ends too early
+    or is not encoded as announced.
+    """
     try:
+        if request.content.is_eof():  # it came along with the head: no timer needed
+            return await _collected(request, limit)
         async with asyncio.timeout(BODY_SECONDS):
             return await _collected(request, limit)
+    except web.RequestPayloadError:
+        raise _broken("must be encoded as its Content-Encoding says") from None
+    except ConnectionError:  # nobody hears the answer; it is counted and logged as the client's
+        raise _broken("must be as long as its Content-Length says") from None
     except TimeoutError:
         detail = f"the body did not arrive within {BODY_SECONDS:g} s"
-        raise Problem(408, "request-timeout", detail, headers={"Connection": "close"}) from None
+        raise Problem(408, "request-timeout", detail, headers=dict(_LAST)) from None
 
 
 def too_large(limit: int, field: str = "body") -> Problem:
     """Return the problem of something with more than `limit` bytes."""
     rule = f"must have at most {limit} bytes"
     return Problem(413, "too-large", f"{field}: {rule}", (Fault(field, rule),))
+
+
+def _broken(rule: str) -> Problem:
+    return Problem(400, "malformed-body", f"body: {rule}", (Fault("body", rule),), dict(_LAST))
 
 
 async def _collected(request: web.Request, limit: int) -> bytes:

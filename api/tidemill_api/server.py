@@ -23,6 +23,7 @@ from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill_api.app import build
 from tidemill_api.context import Api
+from tidemill_api.protocol import ProblemProtocol
 
 DRAIN_SECONDS: Final = 20.0
 """How long requests in hand may take to finish after stop."""
@@ -70,28 +71,32 @@ async def _serve(
 @asynccontextmanager
 async def listening(api: Api) -> AsyncGenerator[int]:
     """Listen on the settings' address; yields the port. At exit answers what is in hand."""
-    runner = web.AppRunner(
-        build(api),
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        shutdown_timeout=DRAIN_SECONDS,
-    )
+    runner = web.AppRunner(build(api), handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     try:
-        yield await _bound(runner, api.settings)
+        server = await _bound(runner, api.settings)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
 
 
-async def _bound(runner: web.AppRunner, settings: Settings) -> int:
+async def _bound(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
     host, port = settings.api_host, settings.api_port
-    site = web.TCPSite(runner, host, port, backlog=1024)
+    loop, manager = asyncio.get_running_loop(), runner.server
+    if manager is None:
+        raise RuntimeError("the runner is not set up")
+    options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
+
+    def protocol() -> ProblemProtocol:
+        return ProblemProtocol(manager, loop=loop, **options)
+
     try:
-        await site.start()
+        return await loop.create_server(protocol, host, port, backlog=1024)
     except OSError as error:
         raise ConfigurationError(_refusal(error, host, port)) from error
-    return site.port
 
 
 def _refusal(error: OSError, host: str, port: int) -> str:

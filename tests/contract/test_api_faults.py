@@ -256,6 +256,16 @@ async def test_a_compressed_bomb_is_413(small: aiohttp.ClientSession) -> None:
     assert answer.status == 413
 
 
+async def test_a_body_that_is_not_encoded_as_it_says_is_400(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    for encoding in ("gzip", "deflate"):
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        answer = await ask(http, "POST", "/api/tasks", data=b'{"type": "t"}', headers=headers)
+        assert (answer.status, answer.fields) == (400, ["body"])
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def request_id_of(http: aiohttp.ClientSession, given: str | None) -> Answer:
     headers = {} if given is None else {"X-Request-Id": given}
     return await ask(http, "GET", "/api/tasks/none", headers=headers)

@@ -136,22 +136,51 @@ async def test_nothing_is_left_behind(settings: Settings, server: postgres.Serve
     await until(no_session_is_left)
 
 
-async def raw_exchange(port: int, data: bytes) -> bytes:
+async def raw_exchange(port: int, data: bytes, *, leave: bool = False) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
-    writer.write_eof()
+    if leave:
+        writer.write_eof()
     answer = await reader.read()
     writer.close()
     return answer
 
 
-async def test_a_client_that_leaves_in_the_middle_harms_nobody(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"BREW /api/stats HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 10_000 + b"\r\n\r\n",
+        b"POST /api/tasks HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_problem_and_fills_no_log(
+    settings: Settings, caplog: pytest.LogCaptureFixture, data: bytes
+) -> None:
+    async with running_api(settings) as http:
+        port = http._base_url.port if http._base_url else 0
+        assert port
+        head, _, body = (await raw_exchange(port, data)).partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
+    assert b"application/problem+json" in head
+    assert b"aiohttp" not in head
+    assert json.loads(body)["type"] == "urn:tidemill:problem:bad-http"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_client_that_leaves_in_the_middle_harms_nobody(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running_api(settings) as http:
         port = http._base_url.port if http._base_url else 0
         assert port
         head = b"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         body: Any = json.dumps({"type": "t"}).encode()
-        await raw_exchange(port, head + b"Content-Length: 100\r\n\r\n" + body)
-        await raw_exchange(port, b"POST /api/tasks HTTP/1.1\r\nHo")
-        await raw_exchange(port, b"\x00\xff\x00\r\n\r\n")
+        await raw_exchange(port, head + b"Content-Length: 100\r\n\r\n" + body, leave=True)
+        await raw_exchange(port, b"POST /api/tasks HTTP/1.1\r\nHo", leave=True)
+        await raw_exchange(port, b"\x00\xff\x00\r\n\r\n", leave=True)
         assert (await enqueue(http)).status == 201
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
