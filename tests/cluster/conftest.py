@@ -41,10 +41,11 @@ def target(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     if pytestconfig.option.kubeconfig is not None:
         yield found
         return
-    was_up = found.is_up()
+    # Asked now: `attached` sets the option, so that pytest-kind leaves the removal to us.
+    keep = found.is_up() or pytestconfig.option.keep_cluster
     found.up(timed())
     yield found
-    if not was_up and not pytestconfig.option.keep_cluster:
+    if not keep:
         found.down(timed())
 
 
