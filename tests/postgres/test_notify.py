@@ -18,9 +18,10 @@ class Heard(list[str]):
     """What a listener told, with a way to wait for it."""
 
     async def until(self, there: Callable[[list[str]], bool]) -> None:
-        async with asyncio.timeout(storage.LONGEST_SECONDS):
-            while not there(self):
-                await asyncio.sleep(storage.LOOK_SECONDS)  # noqa: ASYNC110 - heard from outside
+        async def told() -> bool:
+            return there(self)
+
+        await storage.until(told)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ or cached); cached for any values; cached while the tables were empty, which is 
 connection meets a queue that filled up.
 """
 
+# ruff: noqa: E501 - SQL
+
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -101,7 +103,7 @@ class Bench:
 def arguments(name: str, ids: list[Any], tokens: list[int]) -> list[Any]:
     count = len(ids)
     now = datetime.now(UTC)
-    return {
+    every: dict[str, list[Any]] = {
         "claim": [1, 1, 100, 30.0, [1, 1], [2, 2], [0, 1], [0, 1000], []],
         "extend": [ids, tokens, 30.0],
         "finish": [ids, tokens, ["failed"] * count, [1.0] * count, None, None, None],
@@ -114,7 +116,8 @@ def arguments(name: str, ids: list[Any], tokens: list[int]) -> list[Any]:
         ],
         "worker_release": [1, tokens],
         "tokens_recorded": [ids, tokens, now - timedelta(hours=1)],
-    }[name]
+    }
+    return every[name]
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +132,8 @@ def bench(server: Server) -> Iterator[Bench]:
 def leased(bench: Bench, count: int) -> tuple[list[Any], list[int]]:
     rows = bench.fetch(
         "SELECT task_id, lease_token FROM tidemill.leases WHERE worker_id = 3 "
-        f"AND locked_until > now() ORDER BY task_id LIMIT {count}"
-    )
+        "AND locked_until > now() ORDER BY task_id"
+    )[:count]
     return [row["task_id"] for row in rows], [row["lease_token"] for row in rows]
 
 

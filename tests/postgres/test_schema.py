@@ -11,6 +11,7 @@ from tests.support.postgres import Server
 from tidemill import schema, sql
 from tidemill.db import Database
 from tidemill.errors import ConfigurationError, DatabaseUnavailable, SchemaMismatch
+from tidemill.states import Outcome
 from tidemill.store import Store
 from tidemill_cli.local import installs
 from tidemill_cli.local.postgres import EmbeddedPostgres
@@ -45,7 +46,7 @@ async def test_every_version_migrates_prepares_and_works(version_url: str) -> No
         store = Store.of(db)
         await db.execute("SELECT tidemill.enqueue('t')")
         claimed = await storage.claim(store, await storage.worker(store))
-        assert len(await store.leases.finish(storage.ends(claimed, storage.Outcome.FAILED))) == 1
+        assert len(await store.leases.finish(storage.ends(claimed, Outcome.FAILED))) == 1
         assert await store.upkeep.fold(10) == 3
         assert (await store.stats.stats()).counts.failed_tasks == 1
     finally:
@@ -167,8 +168,9 @@ async def test_ids_of_either_side_of_midnight_find_their_partition(db: Database)
     rows = await db.fetch(
         "WITH days AS (SELECT date_trunc('day', now(), 'UTC') + n * interval '1 day' AS day "
         "              FROM generate_series(-1, 7) AS n) "
-        "SELECT to_char(day + away, 'YYYYMMDD') AS expected, "
-        "       tidemill.uuid_at((extract(epoch FROM day + away) * 1000000)::bigint, tidemill.uuid_salt()) AS id "
+        "SELECT to_char((day + away) AT TIME ZONE 'UTC', 'YYYYMMDD') AS expected, "
+        "       tidemill.uuid_at((extract(epoch FROM day + away) * 1000000)::bigint, "
+        "                        tidemill.uuid_salt()) AS id "
         "FROM days, unnest(ARRAY[interval '0', '1 us', '10 ms', '1 day -1 us']) AS away"
     )
     for row in rows:

@@ -1,5 +1,7 @@
 """`tidemill.enqueue` and `enqueue_many`: what any language can call in its own transaction."""
 
+# ruff: noqa: E501 - a case a line
+
 import json
 from typing import Any
 

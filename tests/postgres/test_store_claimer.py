@@ -1,6 +1,7 @@
 """The claimer: hints never hide a task, queues come and go, what cannot run is ended."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_what_commits_late_behind_the_floor_is_found(
 
 @pytest.mark.parametrize("fields", [{"priority": 9}, {"queue": "second"}])
 async def test_a_new_priority_or_queue_is_found_while_another_is_busy(
-    store: Store, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    store: Store, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claimer, "QUEUES_SECONDS", 0.05)
     claiming = await claimer_of(store)

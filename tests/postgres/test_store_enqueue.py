@@ -10,7 +10,7 @@ from tidemill.db import Database
 from tidemill.errors import InvalidTask, UnknownType
 from tidemill.models import NewTask, TaskType
 from tidemill.retry import RetryPolicy
-from tidemill.states import Status
+from tidemill.states import Outcome, Status
 from tidemill.store import Store
 from tidemill.store.queues import Owner, QueueSettings
 
@@ -176,7 +176,7 @@ async def test_an_open_enqueue_holds_nobody_up(store: Store, db: Database) -> No
         identity = await storage.worker(store)
         await storage.enqueue(store, 5)
         claimed = await storage.claim(store, identity)
-        await store.leases.finish(storage.ends(claimed, storage.Outcome.SUCCEEDED))
+        await store.leases.finish(storage.ends(claimed, Outcome.SUCCEEDED))
         assert await store.upkeep.fold(1000) == 4
         assert len(claimed) == 6
     assert await ledger.balance(store) == {

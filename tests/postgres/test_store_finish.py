@@ -56,7 +56,7 @@ async def test_each_outcome_sends_the_task_where_it_belongs(
     assert await ledger.balance(store)
 
 
-async def test_a_retry_and_a_release_keep_their_place(store: Store, db: Database) -> None:
+async def test_a_retry_and_a_release_keep_their_place(store: Store) -> None:
     worker = await storage.worker(store)
     await storage.enqueue(store, 3, priority=3)
     one, two, _ = claimed = await storage.claim(store, worker)

@@ -1,7 +1,6 @@
 """A task's history on every path, and reads that meet a change."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -11,6 +10,9 @@ from tidemill.db import Database, Session
 from tidemill.models import ClaimedTask, Finish, WorkerIdentity
 from tidemill.states import Outcome
 from tidemill.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 BORN = [("task_queued", "queued")]
 STARTED = ("task_started", "running")

@@ -145,7 +145,7 @@ async def test_the_key_goes_with_the_queue_that_the_task_goes_to(store: Store) -
 async def test_endings_and_enqueues_of_the_same_keys_do_not_deadlock(
     store: Store, db: Database
 ) -> None:
-    """Keys are inserted so that a hash join deletes them in another order than enqueue locks them."""
+    """Many at once; test_store_races has the one order of locks that shows it."""
     keys = [f"k{n:03}" for n in range(200)]
     identity = await storage.worker(store)
 

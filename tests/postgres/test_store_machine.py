@@ -6,8 +6,7 @@ One random seed gives a sequence of acts by several workers; time passes by movi
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +18,9 @@ from tidemill.models import ClaimedTask, Lease, NewTask, WorkerIdentity
 from tidemill.states import Outcome
 from tidemill.store import Store
 from tidemill.store.claimer import Claimer
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 REPORTED = [each for each in Outcome if each is not Outcome.LEASE_EXPIRED]
 QUEUES = ["a", "b"]

@@ -86,9 +86,7 @@ async def test_a_worker_paused_past_its_lease_is_refused(store: Store, db: Datab
     await store.queues.configure("q", QueueSettings(lease_seconds=1), Owner("u", "ns/q"))
     await storage.enqueue(store, queue="q")
     (task,) = await storage.claim(store, paused)
-    async with asyncio.timeout(storage.LONGEST_SECONDS):
-        while not await store.upkeep.recover(10, 3):
-            await asyncio.sleep(storage.LOOK_SECONDS)  # noqa: ASYNC110 - the database's clock runs
+    await storage.until(lambda: store.upkeep.recover(10, 3))
     (again,) = await storage.claim(store, other)
     assert again.id == task.id
     late = Finish(lease=task.lease, outcome=Outcome.SUCCEEDED, run_seconds=1, result="late")

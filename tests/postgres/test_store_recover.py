@@ -56,12 +56,13 @@ async def test_live_leases_stay(store: Store, db: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_retries", "max_crashes", "lives", "words"),
-    [(0, 3, 1, "died or hung"), (2, 9, 3, "died or hung"), (9, 2, 2, "2 times on this task")],
+    ("limits", "lives", "words"),
+    [((0, 3), 1, "died or hung"), ((2, 9), 3, "died or hung"), ((9, 2), 2, "2 times on this task")],
 )
 async def test_what_keeps_losing_its_worker_becomes_a_dead_letter(
-    store: Store, db: Database, max_retries: int, max_crashes: int, lives: int, words: str
+    store: Store, db: Database, limits: tuple[int, int], lives: int, words: str
 ) -> None:
+    max_retries, max_crashes = limits
     worker = await storage.worker(store)
     (made,) = await storage.enqueue(store, max_retries=max_retries)
     outcomes: list[str] = []

@@ -42,9 +42,7 @@ async def test_a_new_epoch_waits_for_the_claim_in_flight(store: Store, db: Datab
         await store.workers.bump_epoch(WorkerIdentity(999, 1))
 
 
-async def test_what_a_worker_does_not_know_of_goes_back_uncharged(
-    store: Store, db: Database
-) -> None:
+async def test_what_a_worker_does_not_know_of_goes_back_uncharged(store: Store) -> None:
     worker, other = [await storage.worker(store) for _ in range(2)]
     await storage.enqueue(store, 6)
     known, lost = await storage.claim(store, worker, 2), await storage.claim(store, worker, 2)

@@ -1,5 +1,7 @@
 """The books of the queue: every task in exactly one place, and statistics equal to the rows."""
 
+# ruff: noqa: E501 - SQL
+
 from typing import Any
 
 from tidemill.db import Database

@@ -1,7 +1,7 @@
-"""Short ways to fill a queue, to claim and end tasks, and to look at rows, for tests of the store."""
+"""Short ways to fill a queue, claim and end tasks, and look at rows, for tests of the store."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -81,12 +81,17 @@ async def attempts(db: Database, task_id: UUID) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    """Wait until `condition` holds: for what other sessions or processes do."""
+    async with asyncio.timeout(LONGEST_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(LOOK_SECONDS)
+
+
 async def until_blocked(db: Database, count: int = 1) -> None:
     """Wait until `count` sessions of this database wait for a lock that another one holds."""
     waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "SELECT count(*) >= $1 FROM pg_stat_activity WHERE datname = current_database() "
         "AND cardinality(pg_blocking_pids(pid)) > 0"
     )
-    async with asyncio.timeout(LONGEST_SECONDS):
-        while await db.fetchval(waiting) < count:
-            await asyncio.sleep(LOOK_SECONDS)
+    await until(lambda: db.fetchval(waiting, count))

@@ -1,6 +1,7 @@
 """Claim hints: near where the last claim ended, and never blind for long."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from uuid import uuid4
 
 from hypothesis import given
@@ -84,14 +85,9 @@ def test_a_floor_never_goes_back() -> None:
 
 def test_a_busy_queue_is_read_whole_once_a_second() -> None:
     clock = Clock(cost=0.01)
-    wholes: list[float] = []
-    for seq in range(300):
-        if clock.claim(task(1, 0, seq)).whole:
-            wholes.append(clock.now)
+    wholes = [clock.now for seq in range(300) if clock.claim(task(1, 0, seq)).whole]
     assert len(wholes) == 3
-    assert all(
-        later - sooner >= WHOLE_SECONDS for sooner, later in zip(wholes, wholes[1:], strict=False)
-    )
+    assert all(later - sooner >= WHOLE_SECONDS for sooner, later in pairwise(wholes))
 
 
 @given(st.floats(0.001, 5))
