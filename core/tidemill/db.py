@@ -148,16 +148,16 @@ class Database:
         async with self.session() as session:
             transaction = session.connection.transaction(**options)
             with translated():
-                await transaction.start()
+                await transaction.__aenter__()
             try:
                 yield session
-            except BaseException:
+            except BaseException as error:
                 # a session that is gone has rolled back
                 with suppress(errors.DatabaseUnavailable), translated():
-                    await transaction.rollback()
+                    await transaction.__aexit__(type(error), error, error.__traceback__)
                 raise
             with translated():
-                await transaction.commit()
+                await transaction.__aexit__(None, None, None)
 
     async def close(self, seconds: float = 5.0) -> None:
         """Close the pool; connections still in use after `seconds` are cut."""
