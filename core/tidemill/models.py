@@ -80,6 +80,8 @@ class Task:
     timeout_seconds: float
     created_at: datetime
     run_at: datetime
+    first_run_at: datetime | None = None
+    """When it was to run first, if it was enqueued for later."""
     expires_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None

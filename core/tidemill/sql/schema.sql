@@ -228,9 +228,9 @@ BEGIN
         SELECT given.*, coalesce(given.run_at > statement_timestamp(), false) AS later FROM given
     ), bodies AS (
         INSERT INTO tidemill.tasks (id, queue_id, type, name, priority, max_retries, timeout_seconds,
-                                    created_at, expires_at, idempotency_key, payload, retry, headers)
+                                    created_at, run_at, expires_at, idempotency_key, payload, retry, headers)
         SELECT p.id, p.queue_id, p.type, p.name, p.priority, p.max_retries, p.timeout_seconds,
-               statement_timestamp(), p.expires_at, p.key, p.payload, p.retry, p.headers
+               statement_timestamp(), CASE WHEN p.later THEN p.run_at END, p.expires_at, p.key, p.payload, p.retry, p.headers
           FROM placed p WHERE p.fresh
     ), queued AS (
         INSERT INTO tidemill.ready (task_id, queue_id, priority, lane, ready_at)
@@ -745,6 +745,7 @@ CREATE TABLE tidemill.tasks (
     max_retries integer NOT NULL,
     timeout_seconds double precision NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    run_at timestamp with time zone,
     expires_at timestamp with time zone,
     idempotency_key text,
     payload json NOT NULL,
@@ -756,6 +757,8 @@ PARTITION BY RANGE (id);
 ALTER TABLE tidemill.tasks OWNER TO tidemill_owner;
 
 COMMENT ON TABLE tidemill.tasks IS 'the body of a task, written once; id is a UUIDv7, a partition a day: a look-up touches one partition, retention is a drop';
+
+COMMENT ON COLUMN tidemill.tasks.run_at IS 'when it was to run first, for a task that was enqueued for later';
 
 CREATE VIEW tidemill.task_status AS
  SELECT t.id,
@@ -780,7 +783,8 @@ CREATE VIEW tidemill.task_status AS
     t.timeout_seconds,
     t.created_at,
     t.expires_at,
-    COALESCE(s.run_at, t.created_at) AS run_at,
+    COALESCE(s.run_at, t.run_at, t.created_at) AS run_at,
+    t.run_at AS first_run_at,
     COALESCE(l.claimed_at, a.started_at) AS started_at,
         CASE
             WHEN (COALESCE(l.task_id, r.task_id, s.task_id) IS NULL) THEN a.finished_at

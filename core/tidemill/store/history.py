@@ -24,7 +24,7 @@ _ENDS: dict[str, tuple[Event, Status]] = {
 
 def events(task: Task, attempts: Sequence[Attempt]) -> list[HistoryEvent]:
     """Return the entries of `task`, oldest first. `attempts` are its rows, in order of token."""
-    entries = [_born(task, attempts)]
+    entries = list(_born(task, attempts))
     for attempt in attempts:
         entries.extend(_entries(attempt))
     if task.status is Status.RUNNING and task.started_at:
@@ -32,14 +32,22 @@ def events(task: Task, attempts: Sequence[Attempt]) -> list[HistoryEvent]:
     return entries
 
 
-def _born(task: Task, attempts: Sequence[Attempt]) -> HistoryEvent:
-    # A delayed task that has been promoted since leaves no other trace; both begin the same way.
-    delayed = not attempts and task.status is Status.SCHEDULED
-    return HistoryEvent(
-        event_type=Event.TASK_SCHEDULED if delayed else Event.TASK_QUEUED,
-        status=Status.SCHEDULED if delayed else Status.QUEUED,
-        created_at=task.created_at,
-        run_at=task.run_at if delayed else None,
+def _born(task: Task, attempts: Sequence[Attempt]) -> Iterator[HistoryEvent]:
+    due = task.first_run_at
+    if due is not None:
+        yield HistoryEvent(
+            event_type=Event.TASK_SCHEDULED,
+            status=Status.SCHEDULED,
+            created_at=task.created_at,
+            run_at=due,
+        )
+        if not attempts and task.status is Status.SCHEDULED:
+            return
+    # Promotion writes nothing: when the task was due stands for when it was queued.
+    yield HistoryEvent(
+        event_type=Event.TASK_QUEUED,
+        status=Status.QUEUED,
+        created_at=due or task.created_at,
     )
 
 

@@ -188,6 +188,7 @@ CREATE TABLE tidemill.tasks (
     max_retries     integer NOT NULL,
     timeout_seconds double precision NOT NULL,
     created_at      timestamptz NOT NULL,
+    run_at          timestamptz,
     expires_at      timestamptz,
     idempotency_key text,
     payload         json NOT NULL,
@@ -196,6 +197,8 @@ CREATE TABLE tidemill.tasks (
 ) PARTITION BY RANGE (id);
 COMMENT ON TABLE tidemill.tasks IS
     'the body of a task, written once; id is a UUIDv7, a partition a day: a look-up touches one partition, retention is a drop';
+
+COMMENT ON COLUMN tidemill.tasks.run_at IS 'when it was to run first, for a task that was enqueued for later';
 
 CREATE SEQUENCE tidemill.task_seq AS bigint CACHE 1;
 
@@ -609,9 +612,9 @@ BEGIN
         SELECT given.*, coalesce(given.run_at > statement_timestamp(), false) AS later FROM given
     ), bodies AS (
         INSERT INTO tidemill.tasks (id, queue_id, type, name, priority, max_retries, timeout_seconds,
-                                    created_at, expires_at, idempotency_key, payload, retry, headers)
+                                    created_at, run_at, expires_at, idempotency_key, payload, retry, headers)
         SELECT p.id, p.queue_id, p.type, p.name, p.priority, p.max_retries, p.timeout_seconds,
-               statement_timestamp(), p.expires_at, p.key, p.payload, p.retry, p.headers
+               statement_timestamp(), CASE WHEN p.later THEN p.run_at END, p.expires_at, p.key, p.payload, p.retry, p.headers
           FROM placed p WHERE p.fresh
     ), queued AS (
         INSERT INTO tidemill.ready (task_id, queue_id, priority, lane, ready_at)
@@ -850,7 +853,7 @@ SELECT t.id, t.name, t.type, q.name AS queue, t.queue_id,
        coalesce(l.retry_count, r.retry_count, s.retry_count, a.retry_count, 0) AS retry_count,
        coalesce(l.crash_count, r.crash_count, s.crash_count, a.crash_count, 0) AS crash_count,
        t.max_retries, t.timeout_seconds, t.created_at, t.expires_at,
-       coalesce(s.run_at, t.created_at) AS run_at,
+       coalesce(s.run_at, t.run_at, t.created_at) AS run_at, t.run_at AS first_run_at,
        coalesce(l.claimed_at, a.started_at) AS started_at,
        CASE WHEN coalesce(l.task_id, r.task_id, s.task_id) IS NULL THEN a.finished_at END AS completed_at,
        coalesce(l.worker_id, a.worker_id) AS worker_id,

@@ -6,7 +6,7 @@
 --   picked row of ready, skipping locked ones. Nothing waits but the worker's row.
 -- Plan: nested loops over index ready_order, read lazily up to the limit, so only picked rows get
 --   locked; deletion by ctid, safe because rows of ready are never updated; bodies by primary key,
---   one partition each.
+--   one partition each. Answers in the order of the pick, whatever the joins do.
 WITH worker AS MATERIALIZED (
     SELECT w.id FROM tidemill.workers w
      WHERE w.id = $1::bigint AND w.epoch = $2::integer AND NOT w.draining AND NOT w.cordoned
@@ -43,14 +43,17 @@ WITH worker AS MATERIALIZED (
     LIMIT $3::integer
 ), taken AS (
     DELETE FROM tidemill.ready WHERE ctid = ANY (ARRAY(SELECT place FROM picked))
-), leased AS (
+), leased AS MATERIALIZED (
+    SELECT p.*, nextval('tidemill.lease_tokens') AS lease_token,
+           coalesce(q.lease_seconds, $4::double precision) AS lease_seconds
+      FROM (SELECT picked.*, row_number() OVER () AS turn FROM picked) AS p
+      LEFT JOIN tidemill.queues q ON q.id = p.queue_id
+), written AS (
     INSERT INTO tidemill.leases (task_id, lease_token, worker_id, locked_until, claimed_at, seq,
                                  queue_id, priority, retry_count, crash_count, group_key)
-    SELECT p.task_id, nextval('tidemill.lease_tokens'), $1::bigint,
-           statement_timestamp() + make_interval(secs => coalesce(q.lease_seconds, $4::double precision)),
-           statement_timestamp(), p.seq, p.queue_id, p.priority, p.retry_count, p.crash_count, p.group_key
-      FROM picked p JOIN tidemill.queues q ON q.id = p.queue_id
-    RETURNING task_id, lease_token, date_part('epoch', locked_until - claimed_at) AS lease_seconds
+    SELECT l.task_id, l.lease_token, $1::bigint, statement_timestamp() + make_interval(secs => l.lease_seconds),
+           statement_timestamp(), l.seq, l.queue_id, l.priority, l.retry_count, l.crash_count, l.group_key
+      FROM leased l
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, started, d_queued, d_running, waits)
     SELECT w.queue_id, sum(w.tasks), -sum(w.tasks), sum(w.tasks), ARRAY[
@@ -68,11 +71,11 @@ WITH worker AS MATERIALIZED (
               FROM picked p GROUP BY p.queue_id, bucket) AS w -- grouped here: a bucket is found once a task
      GROUP BY w.queue_id
 )
-SELECT p.task_id, l.lease_token, l.lease_seconds, p.queue_id, p.priority, p.seq, p.lane,
-       p.retry_count, p.crash_count,
+SELECT l.task_id, l.lease_token, l.lease_seconds, l.queue_id, l.priority, l.seq, l.lane,
+       l.retry_count, l.crash_count,
        body.id IS NOT NULL AS has_body, body.type, body.name, body.payload, body.headers, body.retry,
        body.max_retries, body.timeout_seconds, body.created_at, body.expires_at,
        coalesce(body.expires_at <= statement_timestamp(), false) AS expired
-  FROM picked p
-  JOIN leased l ON l.task_id = p.task_id
-  LEFT JOIN LATERAL (SELECT t.* FROM tidemill.tasks t WHERE t.id = p.task_id LIMIT 1) AS body ON true
+  FROM leased l
+  LEFT JOIN LATERAL (SELECT t.* FROM tidemill.tasks t WHERE t.id = l.task_id LIMIT 1) AS body ON true
+ ORDER BY l.turn
