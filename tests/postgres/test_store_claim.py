@@ -70,6 +70,19 @@ async def test_ranges_come_before_whole_queues_and_limit_holds_over_all(store: S
     assert [task.priority for task in await store.leases.claim(worker, both, 3, 30)] == [0, 9, 9]
 
 
+async def test_a_large_claim_keeps_its_order_whatever_plan_it_gets(
+    store: Store, db: Database
+) -> None:
+    """With these figures the planner once joined by sorted ids, and so answered by age alone."""
+    worker = await storage.worker(store)
+    await store.tasks.enqueue([NewTask(type="t", priority=n % 3) for n in range(5000)])
+    await db.execute("ANALYZE tidemill.ready, tidemill.tasks, tidemill.leases")
+    (queue,) = await store.queues.list()
+    plan = ClaimPlan(ranges=tuple(Range(queue.id, each, 1, 0) for each in (2, 1, 0)), names={})
+    found = [task.priority for task in await store.leases.claim(worker, plan, 1700, 30)]
+    assert found == [2] * 1666 + [1] * 34
+
+
 async def test_a_paused_queue_gives_nothing(store: Store, db: Database) -> None:
     worker = await storage.worker(store)
     await storage.enqueue(store, 2, queue="a")
