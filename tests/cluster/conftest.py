@@ -91,7 +91,11 @@ def installed(target: Cluster, kube: Kube, own_image: str) -> Iterator[None]:
         )
     } - {NAMESPACE}
     assert not others, f"Tidemill runs in {others} of this cluster already: `make k8s-down` first"
-    release.install(target, own_image, namespace=NAMESPACE)
+    try:
+        release.install(target, own_image, namespace=NAMESPACE)
+    except DeployError as error:
+        seen = kube.run("get", "pods,events", "--sort-by=.metadata.creationTimestamp")
+        pytest.fail(f"{error}\n{seen}")
     yield
     kube.run("delete", "namespace", NAMESPACE, "--timeout=180s")
 
