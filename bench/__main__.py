@@ -68,11 +68,12 @@ def main(  # noqa: PLR0917 - click passes them by name
 
 def _benches(subjects: tuple[str, ...], *, quick: bool) -> list[rounds.Bench]:
     batches = BATCHES[1::2] if quick else BATCHES
+    finalists = 2 if quick else 4
     known = {
-        "drain": rounds.Bench("drain", drain.limits(batches, CONNECTIONS), drain.cases()),
-        "enqueue": rounds.Bench("enqueue", enqueue.limits(batches, CONNECTIONS), enqueue.cases()),
+        "drain": (drain.limits(batches, CONNECTIONS), drain.cases()),
+        "enqueue": (enqueue.limits(batches, CONNECTIONS), enqueue.cases()),
     }
-    return [known[subject] for subject in subjects]
+    return [rounds.Bench(subject, *known[subject], finalists) for subject in subjects]
 
 
 async def _measure(benches: list[rounds.Bench], request: Request) -> str:

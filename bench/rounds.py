@@ -7,9 +7,6 @@ from bench.case import Case
 from bench.measure import Line, Sample, best, line
 from bench.target import Target
 
-FINALISTS = 2
-"""How many settings of the limit go through all rounds, after one try of each."""
-
 Say = Callable[[str], None]
 
 
@@ -20,6 +17,8 @@ class Bench:
     name: str
     limits: Sequence[Case]
     cases: Sequence[Case]
+    finalists: int
+    """How many settings of the limit go through all rounds, after one try of each"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ async def run(bench: Bench, target: Target, *, tasks: int, rounds: int, say: Say
     for case in bench.limits:
         tries[case.name] = (await once(case, "try")).tasks_per_second
     ranked = sorted(bench.limits, key=lambda case: tries[case.name], reverse=True)
-    finalists = ranked[:FINALISTS]
+    finalists = ranked[: bench.finalists]
     samples: dict[Case, list[Sample]] = {case: [] for case in (*finalists, *bench.cases)}
     for number in range(rounds):
         for case in in_turn(list(samples), number):

@@ -23,7 +23,7 @@ class Fake(Case):
 async def _result(log: list[str]) -> rounds.Result:
     limits = [Fake("slow", 100, log), Fake("fast", 400, log), Fake("middle", 300, log)]
     cases = [Fake("mine", 200, log), Fake("single", 20, log, share=0.1)]
-    bench = rounds.Bench("drain", limits, cases)
+    bench = rounds.Bench("drain", limits, cases, finalists=2)
     target: Any = None
     return await rounds.run(bench, target, tasks=1000, rounds=2, say=lambda _: None)
 
