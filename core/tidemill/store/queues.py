@@ -75,7 +75,7 @@ class QueueStore:
         """
         given = settings.given()
         async with self._db.transaction() as session:
-            before = await session.fetchval(sql.load("queue_fields"), name) or []
+            before: list[str] = await session.fetchval(sql.load("queue_fields"), name) or []
             queue_id = await session.fetchval(
                 sql.load("queue_configure"),
                 name,
