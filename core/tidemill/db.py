@@ -242,9 +242,15 @@ def _translation(error: asyncpg.PostgresError) -> errors.TidemillError | None:
         return _TIDEMILL_CODES[code](message)
     if isinstance(error, _REFUSED):
         return errors.DatabaseRefused(f"the database refused: {message}")
-    if isinstance(error, _AWAY):
+    if isinstance(error, _AWAY) or _lacks_partition(error):
         return errors.DatabaseUnavailable(_described(error))
     return None
+
+
+def _lacks_partition(error: asyncpg.PostgresError) -> bool:
+    """Whether a day has no partition (yet): after a week's sleep, until maintenance has made it."""
+    # a row without a partition violates no constraint that has a name
+    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name
 
 
 def _fault(message: str) -> errors.Fault:

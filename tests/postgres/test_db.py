@@ -10,6 +10,7 @@ from tests.support import postgres, storage
 from tests.support.postgres import Server
 from tidemill.db import Database, wait_for_database
 from tidemill.errors import DatabaseRefused, DatabaseUnavailable
+from tidemill.models import NewTask
 from tidemill.settings import Settings
 from tidemill.states import Outcome
 from tidemill.store import Store
@@ -179,3 +180,31 @@ async def test_an_unreachable_server_costs_one_clear_line() -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
         await db.fetchval("SELECT 1")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", ["tasks", "attempts"])
+async def test_a_day_without_partitions_is_for_trying_again(
+    db: Database, store: Store, table: str
+) -> None:
+    """Everything was off for more than a week: maintenance comes first, and nothing is lost."""
+    worker = await storage.worker(store)
+    await storage.enqueue(store)
+    claimed = await storage.claim(store, worker)
+    today = await db.fetchval("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")
+    await db.execute(f"ALTER TABLE tidemill.{table} DETACH PARTITION tidemill.{table}_{today}")
+    await db.execute(f"DROP TABLE tidemill.{table}_{today}")
+    ends = storage.ends(claimed, Outcome.SUCCEEDED)
+    with pytest.raises(DatabaseUnavailable, match="no partition"):
+        await (
+            store.tasks.enqueue([NewTask(type="t")])
+            if table == "tasks"
+            else store.leases.finish(ends)
+        )
+    assert await store.upkeep.ensure_partitions() == 1
+    await storage.enqueue(store)
+    assert len(await store.leases.finish(ends)) == 1
+
+
+async def test_a_broken_constraint_is_no_reason_to_try_again(db: Database) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await db.execute("INSERT INTO tidemill.queues (name) VALUES ('no name')")
