@@ -727,8 +727,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     fault record;
-    woken text;
     c     record;
+    made  record;
 BEGIN
     IF tasks IS NULL OR jsonb_typeof(tasks) <> 'array' THEN
         RAISE EXCEPTION 'tasks: must be a JSON array of objects (got %)', coalesce(jsonb_typeof(tasks), 'null')
@@ -802,21 +802,25 @@ BEGIN
       INTO c
       FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t (task, place);
 
-    FOR id, status, created, queue IN
-        SELECT r.id, r.status, r.created, r.queue
-          FROM tidemill.enqueue_rows(c.types, c.payloads, c.queues, c.names, c.priorities, c.run_ats, c.delays,
-               c.max_retries, c.timeouts, c.retries, c.keys, c.ttls, c.expires, c.headers) AS r
-    LOOP
-        -- One notification a queue and call: equal ones of a transaction are sent once anyway.
-        IF notify AND created AND status = 'queued' AND queue IS DISTINCT FROM woken THEN
-            PERFORM pg_notify('tidemill', queue);
-            woken := queue;
-        END IF;
-        IF NOT created THEN -- a statement of its own sees a task of this very batch too
-            SELECT v.status INTO status FROM tidemill.task_status v WHERE v.id = enqueue_many.id;
-        END IF;
-        RETURN NEXT;
-    END LOOP;
+    SELECT array_agg(r.id ORDER BY r.place) AS ids, array_agg(r.status ORDER BY r.place) AS states,
+           array_agg(r.created ORDER BY r.place) AS news, array_agg(r.queue ORDER BY r.place) AS queues
+      INTO made
+      FROM tidemill.enqueue_rows(c.types, c.payloads, c.queues, c.names, c.priorities, c.run_ats, c.delays,
+           c.max_retries, c.timeouts, c.retries, c.keys, c.ttls, c.expires, c.headers) WITH ORDINALITY
+        AS r (id, status, created, queue, priority, max_retries, timeout_seconds, retry, created_at, run_at, place);
+
+    IF notify THEN
+        PERFORM pg_notify('tidemill', woken.queue)
+           FROM (SELECT DISTINCT m.queue FROM unnest(made.queues, made.states) AS m (queue, status)
+                  WHERE m.status = 'queued') AS woken;
+    END IF;
+
+    -- A statement of its own sees the tasks of this very batch, which its keys may have found, too.
+    RETURN QUERY
+    SELECT m.id, CASE WHEN m.created THEN m.status
+                      ELSE (SELECT v.status FROM tidemill.task_status v WHERE v.id = m.id) END, m.created, m.queue
+      FROM unnest(made.ids, made.states, made.news, made.queues) WITH ORDINALITY AS m (id, status, created, queue, place)
+     ORDER BY m.place;
 END
 $$;
 COMMENT ON FUNCTION tidemill.enqueue_many IS
