@@ -1,6 +1,7 @@
 """`python -m bench`: how fast Tidemill is, as a share of what its own SQL can do."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def main(  # noqa: PLR0917 - click passes them by name
 
     Results go to standard output, progress to standard error.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl-C
     request = Request(
         tasks=tasks or (12_000 if quick else 60_000),
         rounds=count or (2 if quick else 5),
