@@ -32,6 +32,9 @@ class TaskAnswer(_Answer):
     retry: Annotated[dict[str, Any] | None, Field(description="null: the default policy")]
     created_at: datetime
     run_at: Annotated[datetime, Field(description="when it may run (again)")]
+    first_run_at: Annotated[
+        datetime | None, Field(description="when it was to run first, if enqueued for later")
+    ]
     expires_at: datetime | None
     started_at: Annotated[datetime | None, Field(description="start of its latest attempt")]
     completed_at: datetime | None

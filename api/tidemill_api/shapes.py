@@ -8,6 +8,7 @@ Both are null where there is none. No key is ever left out.
 from typing import Any
 
 from tidemill.models import Counts, Enqueued, HistoryEvent, NewTask, QueueStats, Stats, Task
+from tidemill.states import Status
 from tidemill_api.encoding import utc
 
 Json = dict[str, Any]
@@ -30,6 +31,7 @@ def task_json(task: Task) -> Json:
         "retry": task.retry,
         "created_at": utc(task.created_at),
         "run_at": utc(task.run_at),
+        "first_run_at": utc(task.first_run_at),
         "expires_at": utc(task.expires_at),
         "started_at": utc(task.started_at),
         "completed_at": utc(task.completed_at),
@@ -60,6 +62,7 @@ def new_task_json(asked: NewTask, made: Enqueued) -> Json:
         "retry": made.retry,
         "created_at": utc(made.created_at),
         "run_at": utc(made.run_at),
+        "first_run_at": utc(made.run_at) if made.status is Status.SCHEDULED else None,
         "expires_at": utc(asked.expires_at),
         "started_at": None,
         "completed_at": None,

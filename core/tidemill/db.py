@@ -32,6 +32,7 @@ _AWAY: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,  # deadlock, serialization: nothing happened
+    asyncpg.InternalClientError,  # a session whose end was announced and not yet noticed
     ConnectionError,
     OSError,
     TimeoutError,
@@ -134,6 +135,10 @@ class Database:
             connection = await pool.acquire()
         try:
             yield Session(connection)
+        except errors.DatabaseUnavailable as error:
+            if isinstance(error.__cause__, asyncpg.InternalClientError):
+                connection.terminate()  # nobody else may borrow it
+            raise
         finally:
             with translated():
                 await pool.release(connection)

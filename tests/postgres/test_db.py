@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import postgres, storage
 from tests.support.postgres import Server
-from tidemill.db import Database, wait_for_database
+from tidemill.db import Database, translated, wait_for_database
 from tidemill.errors import DatabaseRefused, DatabaseUnavailable
 from tidemill.models import NewTask
 from tidemill.settings import Settings
@@ -208,3 +208,21 @@ async def test_a_day_without_partitions_is_for_trying_again(
 async def test_a_broken_constraint_is_no_reason_to_try_again(db: Database) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         await db.execute("INSERT INTO tidemill.queues (name) VALUES ('no name')")
+
+
+async def test_a_session_that_the_driver_cannot_use_any_more_is_not_lent_again(
+    db: Database,
+) -> None:
+    """Between the announcement of a session's end and the end itself asyncpg refuses statements."""
+    pids = list[int]()
+
+    async def refused() -> None:
+        async with db.session() as session:
+            pids.append(await session.fetchval("SELECT pg_backend_pid()"))
+            with translated():
+                raise asyncpg.InternalClientError("cannot switch to state 15")
+
+    with pytest.raises(DatabaseUnavailable):
+        await refused()
+
+    assert await db.fetchval("SELECT pg_backend_pid()") not in pids
