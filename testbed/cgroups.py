@@ -8,17 +8,15 @@ controller has a tree of its own, and so has the cgroup; with v2 there is one tr
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 
 from testbed.errors import StepError
+from testbed.killing import KILL_SECONDS, kill_all
 
 ROOT = Path("/sys/fs/cgroup")
 # What the kubelet insists on in its root, when the kernel has it.
 WANTED = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
-# On a busy machine its first process may take long to collect ended ones, which a cgroup counts.
-KILL_SECONDS = 90.0
 
 
 def unified(root: Path = ROOT) -> bool:
@@ -109,16 +107,7 @@ def kill(name: str) -> None:
     Raises:
         StepError: processes were left after 90 s.
     """
-    end = time.monotonic() + KILL_SECONDS
-    while inside := processes(name):
-        if time.monotonic() > end:
-            raise StepError("stop processes", f"processes {sorted(inside)} survive SIGKILL")
-        for pid in inside:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.05)
+    kill_all(lambda: processes(name), "stop processes")
 
 
 def remove(name: str) -> None:

@@ -11,21 +11,17 @@ The namespace is kept by a file in the state folder on which it is mounted, not 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed import mounts, shell
-from testbed.errors import StepError
+from testbed.killing import kill_all
 
 if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.paths import State
 
 INTERFACES = Path("/sys/class/net")
-KILL_SECONDS = 90.0
 
 
 def enter(state: State) -> list[str]:
@@ -94,16 +90,7 @@ def kill_inside(state: State) -> None:
     Raises:
         StepError: processes were left after 90 s.
     """
-    end = time.monotonic() + KILL_SECONDS
-    while inside := _inside(state):
-        if time.monotonic() > end:
-            raise StepError("stop node", f"processes {inside} survive SIGKILL")
-        for pid in inside:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.05)
+    kill_all(lambda: _inside(state), "stop node")
 
 
 def _inside(state: State) -> list[int]:
