@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from tidemill.errors import Fault, InvalidTask
 from tidemill.models import NewTask
 from tidemill_api.paths import rendered
-from tidemill_api.requests import TaskRequest
+from tidemill_api.requests.tasks import TaskRequest
 from tidemill_api.strictjson import MAX_FAULTS
 
 _RULES: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaMode
 import tidemill
 from tidemill_api.endpoints import PROBLEMS, Endpoint, Parameter, Reply
 from tidemill_api.problems import PROBLEM_JSON
-from tidemill_api.responses import ProblemAnswer
+from tidemill_api.responses.base import ProblemAnswer
 
 _REF: Final = "#/components/schemas/{model}"
 _PROBLEM: Final = {"$ref": _REF.format(model=ProblemAnswer.__name__)}

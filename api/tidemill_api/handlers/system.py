@@ -7,9 +7,9 @@ from aiohttp import web
 
 import tidemill
 from tidemill import schema
-from tidemill_api import shapes
 from tidemill_api.context import API, DOCUMENT
 from tidemill_api.encoding import JSON, answer
+from tidemill_api.shapes.stats import stats_json
 
 METRICS_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _UNAVAILABLE: Final = 503
@@ -40,7 +40,7 @@ async def version(_request: web.Request) -> web.Response:
 
 async def stats(request: web.Request) -> web.Response:
     """Return the figures of the system and of each queue."""
-    return answer(shapes.stats_json(await request.app[API].store.stats.stats()))
+    return answer(stats_json(await request.app[API].store.stats.stats()))
 
 
 async def health(request: web.Request) -> web.Response:

@@ -9,9 +9,10 @@ from aiohttp import web
 
 from tidemill.errors import Fault, InvalidTask, TaskNotFound
 from tidemill.models import NewTask
-from tidemill_api import batches, checking, reading, shapes, strictjson
+from tidemill_api import batches, checking, reading, strictjson
 from tidemill_api.context import API
 from tidemill_api.encoding import answer
+from tidemill_api.shapes import tasks as shapes
 from tidemill_api.types import check_payload
 
 KEY_HEADER: Final = "Idempotency-Key"

@@ -1,13 +1,8 @@
-"""Core's values as JSON: pure functions from a value to what the answer shows.
-
-An error is shown twice: `last_error` (in a history event `error`) is one line of text,
-`Type: message`, and `last_error_detail` (`error_detail`) the object that the worker reported.
-Both are null where there is none. No key is ever left out.
-"""
+"""Tasks, batches and history as JSON."""
 
 from typing import Any
 
-from tidemill.models import Counts, Enqueued, HistoryEvent, NewTask, QueueStats, Stats, Task
+from tidemill.models import Enqueued, HistoryEvent, NewTask, Task
 from tidemill.states import Status
 from tidemill_api.encoding import utc
 
@@ -107,11 +102,6 @@ def event_json(event: HistoryEvent) -> Json:
     }
 
 
-def stats_json(stats: Stats) -> Json:
-    """Return the figures of the system, and of each queue under `queues`."""
-    return {**_counts(stats.counts), "queues": [_queue(each) for each in stats.queues]}
-
-
 def error_text(error: Json | None) -> str | None:
     """Return an error as one line: its type and the first line of its message."""
     if not error:
@@ -119,28 +109,3 @@ def error_text(error: Json | None) -> str | None:
     kind, message = error.get("type"), str(error.get("message") or "")
     first = message.partition("\n")[0]
     return ": ".join(str(part) for part in (kind, first) if part) or "unknown error"
-
-
-def _queue(each: QueueStats) -> Json:
-    return {
-        "queue": each.queue,
-        "paused": each.paused,
-        **_counts(each.counts),
-        "oldest_queued_seconds": each.oldest_queued_seconds,
-        "enqueued_per_second": each.enqueued_per_second,
-        "finished_per_second": each.finished_per_second,
-    }
-
-
-def _counts(counts: Counts) -> Json:
-    return {
-        "total_tasks": counts.total_tasks,
-        "queued_tasks": counts.queued_tasks,
-        "scheduled_tasks": counts.scheduled_tasks,
-        "running_tasks": counts.running_tasks,
-        "succeeded_tasks": counts.succeeded_tasks,
-        "failed_tasks": counts.failed_tasks,
-        "cancelled_tasks": counts.cancelled_tasks,
-        "avg_retry_count": counts.avg_retry_count,
-        "tasks_with_retries": counts.tasks_with_retries,
-    }

@@ -1,21 +1,16 @@
-"""What the API answers, as models: /openapi.json is made from them, contract tests hold answers
-against them. Answers themselves are built by `shapes`, which costs a tenth of a model.
-"""  # noqa: D205 - one thought
+"""Answers about tasks."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tidemill.states import Event, Status
+from tidemill_api.responses.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class TaskAnswer(_Answer):
+class TaskAnswer(Answer):
     """A task. Times are ISO 8601 in UTC, durations seconds."""
 
     id: UUID
@@ -49,7 +44,7 @@ class TaskAnswer(_Answer):
     result: Annotated[Any, Field(description="what the handler returned")]
 
 
-class BatchEntry(_Answer):
+class BatchEntry(Answer):
     """One task of a batch, in the order given."""
 
     id: UUID
@@ -59,7 +54,7 @@ class BatchEntry(_Answer):
     created: Annotated[bool, Field(description="false: its idempotency key was known")]
 
 
-class BatchAnswer(_Answer):
+class BatchAnswer(Answer):
     """What a batch did."""
 
     created: Annotated[int, Field(description="how many tasks are new")]
@@ -67,7 +62,7 @@ class BatchAnswer(_Answer):
     tasks: list[BatchEntry]
 
 
-class EventAnswer(_Answer):
+class EventAnswer(Answer):
     """One entry of a task's history; `status` is the task's after it."""
 
     event_type: Event
@@ -79,87 +74,3 @@ class EventAnswer(_Answer):
     error_detail: dict[str, Any] | None
     run_at: Annotated[datetime | None, Field(description="when it runs again")]
     actor: Annotated[str | None, Field(description="who acted, for acts by people")]
-
-
-class CountsAnswer(_Answer):
-    """Status counts are of tasks still kept; the retry figures are over all time."""
-
-    total_tasks: int
-    queued_tasks: int
-    scheduled_tasks: int
-    running_tasks: int
-    succeeded_tasks: int
-    failed_tasks: int
-    cancelled_tasks: int
-    avg_retry_count: float
-    tasks_with_retries: int
-
-
-class QueueStatsAnswer(CountsAnswer):
-    """One queue's figures; rates are per second over the last minute."""
-
-    queue: str
-    paused: bool
-    oldest_queued_seconds: float
-    enqueued_per_second: float
-    finished_per_second: float
-
-
-class StatsAnswer(CountsAnswer):
-    """Figures of the whole system, and of each queue."""
-
-    queues: list[QueueStatsAnswer]
-
-
-class HealthAnswer(_Answer):
-    """Whether this server can do its work. 200 when ok, 503 when degraded."""
-
-    status: Literal["ok", "degraded"]
-    database: Literal["up", "down"]
-
-
-class AliveAnswer(_Answer):
-    """The process answers."""
-
-    status: Literal["ok"]
-
-
-class ReadyAnswer(_Answer):
-    """Whether requests should be sent here; `reason` says why not."""
-
-    status: Literal["ready", "unready"]
-    reason: str | None
-
-
-class VersionAnswer(_Answer):
-    """What runs here."""
-
-    version: str
-    schema_version: Annotated[int, Field(description="database schema that this code expects")]
-
-
-class IndexAnswer(_Answer):
-    """Where to look next."""
-
-    name: Literal["tidemill"]
-    version: str
-    paths: dict[str, str]
-
-
-class FaultAnswer(_Answer):
-    """One broken rule."""
-
-    field: Annotated[str, Field(examples=["tasks[3].payload.to"])]
-    rule: Annotated[str, Field(examples=["must be text"])]
-    value: Annotated[Any, Field(description="what was given, shortened; null where nothing was")]
-
-
-class ProblemAnswer(_Answer):
-    """An error (RFC 9457)."""
-
-    type: Annotated[str, Field(examples=["urn:tidemill:problem:invalid-task"])]
-    title: str
-    status: int
-    detail: str
-    request_id: str
-    faults: list[FaultAnswer] | None = None

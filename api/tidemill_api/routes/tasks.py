@@ -1,0 +1,75 @@
+"""Enqueueing tasks and looking at them."""
+
+from typing import Final
+
+from tidemill_api.endpoints import Endpoint, Parameter, Reply
+from tidemill_api.handlers import tasks
+from tidemill_api.reading import NDJSON_TYPES
+from tidemill_api.requests.tasks import BatchRequest, TaskRequest
+from tidemill_api.responses.tasks import BatchAnswer, EventAnswer, TaskAnswer
+from tidemill_api.routes.common import JSON, TASK_ID
+
+_KEY: Final = Parameter(
+    tasks.KEY_HEADER,
+    "header",
+    "the same as the body's idempotency_key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+)
+_LOCATION: Final = {"Location": "the task's path"}
+
+TASKS: Final = (
+    Endpoint(
+        method="POST",
+        path="/api/tasks",
+        handler=tasks.create,
+        name="enqueueTask",
+        summary="Enqueue a task",
+        tag="tasks",
+        bodies={JSON: TaskRequest},
+        parameters=(_KEY,),
+        replies={
+            201: Reply("committed", TaskAnswer, headers=_LOCATION),
+            200: Reply("the idempotency key's first task", TaskAnswer, headers=_LOCATION),
+        },
+        problems=(400, 404, 408, 409, 413, 415, 429, 503),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/tasks/batch",
+        handler=tasks.create_many,
+        name="enqueueTasks",
+        summary="Enqueue up to 10,000 tasks, all or none",
+        tag="tasks",
+        bodies={
+            JSON: BatchRequest | list[TaskRequest],
+            **dict.fromkeys(sorted(NDJSON_TYPES), str),
+        },
+        replies={
+            201: Reply("committed; at least one task is new", BatchAnswer),
+            200: Reply("all tasks were known by their idempotency keys", BatchAnswer),
+        },
+        problems=(400, 408, 409, 413, 415, 429, 503),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/tasks/{id}",
+        handler=tasks.show,
+        name="getTask",
+        summary="A task as it is now",
+        tag="tasks",
+        parameters=(TASK_ID,),
+        replies={200: Reply("the task", TaskAnswer)},
+        problems=(404, 503),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/tasks/{id}/history",
+        handler=tasks.history,
+        name="getTaskHistory",
+        summary="What happened to a task, oldest first",
+        tag="tasks",
+        parameters=(TASK_ID,),
+        replies={200: Reply("its events", list[EventAnswer])},
+        problems=(404, 503),
+    ),
+)
