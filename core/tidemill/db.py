@@ -1,52 +1,39 @@
 """Postgres behind a small surface: a pool, transactions, and errors in our own words.
 
-Behind a transaction pooler (`database_pooler=transaction`) no prepared statement outlives its
-transaction, so the statement cache is off; nothing here relies on session state.
+Behind a transaction pooler (`database_pooler=transaction`) two statements meet on one server
+session only inside a transaction, and nothing that a session keeps is ours: so there everything
+runs in explicit transactions, what else the session would hold is set by SET LOCAL in the round
+trip of BEGIN, and no statement is cached.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
 from tidemill import errors
-from tidemill.address import connect_options
+from tidemill.connecting import Connection, Connector
+from tidemill.dberrors import AWAY, elsewhere, translated, undone, unusable
 from tidemill.settings import Settings
 
-Record = asyncpg.Record
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection  # generic in its type stubs only
+log = logging.getLogger(__name__)
 
-_AWAY: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DiskFullError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,  # deadlock, serialization: nothing happened
-    asyncpg.InternalClientError,  # a session whose end was announced and not yet noticed
-    ConnectionError,
-    OSError,
-    TimeoutError,
-)
-_REFUSED: Final = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-)
-_TIDEMILL_CODES: Final[dict[str, Callable[[str], errors.TidemillError]]] = {
-    "TM400": lambda message: errors.InvalidTask(_fault(message)),
-    "TM404": lambda message: errors.UnknownType(_fault(message)),
-    "TM409": errors.IdempotencyConflict,
-}
+Record = asyncpg.Record
+T = TypeVar("T")
+
+TRIES: Final = 5
+"""How often something is done that Postgres undoes to end a deadlock or a conflict."""
+
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_RELEASE_SECONDS: Final = 5.0
+# A session that nobody uses is closed before a firewall forgets it: some do so after four minutes.
+_IDLE_SECONDS: Final = 120.0
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class Session:
@@ -83,12 +70,13 @@ class Session:
 class Database:
     """A pool of connections, opened at first use."""
 
-    def __init__(self, options: dict[str, Any], pool_size: int) -> None:
+    def __init__(self, connector: Connector, pool_size: int) -> None:
         """Use `Database.of`."""
-        self._options = options
+        self._connector = connector
         self._pool_size = pool_size
         self._pool: Any = None
         self._opening = asyncio.Lock()
+        self._first = connector.first_statements
 
     @classmethod
     def of(
@@ -104,44 +92,41 @@ class Database:
         `direct` goes past a transaction pooler. Raises ConfigurationError for a missing or
         malformed address. Nothing is connected yet.
         """
-        options = connect_options(settings, application=application, direct=direct)
-        return cls(options, pool_size or settings.database_pool_size)
+        connector = Connector(settings, application=application, direct=direct)
+        return cls(connector, pool_size or settings.database_pool_size)
 
     async def fetch(self, sql: str, *args: Any) -> list[Record]:
         """Return all rows. Raises what `translated` says."""
-        async with self.session() as session:
-            return await session.fetch(sql, *args)
+        return await _again(self.session, lambda session: session.fetch(sql, *args))
 
     async def fetchrow(self, sql: str, *args: Any) -> Record | None:
         """Return the first row, or None."""
-        async with self.session() as session:
-            return await session.fetchrow(sql, *args)
+        return await _again(self.session, lambda session: session.fetchrow(sql, *args))
 
     async def fetchval(self, sql: str, *args: Any) -> Any:
         """Return the first column of the first row, or None."""
-        async with self.session() as session:
-            return await session.fetchval(sql, *args)
+        return await _again(self.session, lambda session: session.fetchval(sql, *args))
 
     async def execute(self, sql: str, *args: Any) -> str:
         """Run a statement and return its command tag."""
-        async with self.session() as session:
-            return await session.execute(sql, *args)
+        return await _again(self.session, lambda session: session.execute(sql, *args))
+
+    async def retrying(self, act: Callable[[Session], Awaitable[T]]) -> T:
+        """Return what `act` returns, done in a transaction of its own.
+
+        Where Postgres undid it to end a deadlock or a conflict, it is done again: so `act` may
+        touch nothing but the session.
+        """
+        return await _again(self.transaction, act)
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """Lend one connection of the pool. What the borrower raises passes as it is."""
-        pool = await self._opened()
-        with translated():
-            connection = await pool.acquire()
-        try:
-            yield Session(connection)
-        except errors.DatabaseUnavailable as error:
-            if isinstance(error.__cause__, asyncpg.InternalClientError):
-                connection.terminate()  # nobody else may borrow it
-            raise
-        finally:
-            with translated():
-                await pool.release(connection)
+        """Lend one connection of the pool. What the borrower raises passes as it is.
+
+        Through a transaction pooler that is a transaction.
+        """
+        async with self.transaction() if self._connector.pooled else self._lent() as session:
+            yield session
 
     @asynccontextmanager
     async def transaction(self, *, snapshot: bool = False) -> AsyncGenerator[Session]:
@@ -149,20 +134,19 @@ class Database:
 
         With `snapshot` all its statements see the same moment, and none may write.
         """
-        options = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
-        async with self.session() as session:
-            transaction = session.connection.transaction(**options)
-            with translated():
-                await transaction.__aenter__()
+        begin = _BEGIN_SNAPSHOT if snapshot else _BEGIN
+        async with self._lent() as session:
             try:
+                await session.execute(begin + self._first)
                 yield session
             except BaseException as error:
-                # a session that is gone has rolled back
-                with suppress(errors.DatabaseUnavailable), translated():
-                    await transaction.__aexit__(type(error), error, error.__traceback__)
+                if not (isinstance(error, errors.DatabaseUnavailable) and unusable(error)):
+                    # a session that is gone has rolled back
+                    with suppress(errors.DatabaseUnavailable):
+                        await session.execute("ROLLBACK")
                 raise
-            with translated():
-                await transaction.__aexit__(None, None, None)
+            if await session.execute("COMMIT") != "COMMIT":
+                raise asyncpg.InFailedSQLTransactionError("rolled back: a statement had failed")
 
     async def close(self, seconds: float = 5.0) -> None:
         """Close the pool; connections still in use after `seconds` are cut."""
@@ -171,19 +155,58 @@ class Database:
             return
         try:
             await asyncio.wait_for(pool.close(), seconds)
-        except (TimeoutError, *_AWAY):
+        except (TimeoutError, *AWAY):
             pool.terminate()
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncGenerator[Session]:
+        pool = await self._opened()
+        with translated():
+            connection = await pool.acquire()
+        try:
+            yield Session(connection)
+        except errors.DatabaseUnavailable as error:
+            if unusable(error):
+                connection.terminate()  # nobody else may borrow it
+            if elsewhere(error):
+                await pool.expire_connections()  # nor any other to that server
+            raise
+        finally:
+            # One that cannot be given back is closed by the pool; what was done on it stands.
+            with suppress(asyncpg.InterfaceError, *AWAY):
+                await pool.release(connection, timeout=_RELEASE_SECONDS)
 
     async def _opened(self) -> Any:
         if self._pool is None:
             async with self._opening:
                 if self._pool is None:
-                    size: dict[str, Any] = {"min_size": 0, "max_size": self._pool_size}
-                    with translated():
-                        self._pool = await asyncpg.create_pool(
-                            reset=_nothing_to_reset, **size, **self._options
-                        )
+                    self._pool = await asyncpg.create_pool(
+                        min_size=0,
+                        max_size=self._pool_size,
+                        max_inactive_connection_lifetime=_IDLE_SECONDS,
+                        connect=self._connector,
+                        reset=_nothing_to_reset,
+                    )
         return self._pool
+
+
+async def _again(
+    lend: Callable[[], AbstractAsyncContextManager[Session]],
+    act: Callable[[Session], Awaitable[T]],
+) -> T:
+    """Return what `act` returns on a lent session, after a few tries if Postgres undoes it."""
+    pause = _FIRST_PAUSE_SECONDS
+    for tried in range(1, TRIES + 1):
+        try:
+            async with lend() as session:
+                return await act(session)
+        except errors.DatabaseUnavailable as error:
+            if tried == TRIES or not undone(error):
+                raise
+            log.debug("undone by Postgres, trying again: %s", error)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+        pause *= 2
+    raise AssertionError  # the last try returns or raises
 
 
 async def _nothing_to_reset(_connection: Any) -> None:
@@ -192,10 +215,7 @@ async def _nothing_to_reset(_connection: Any) -> None:
 
 async def connect(settings: Settings, *, application: str, direct: bool = False) -> Connection:
     """Open one connection outside any pool. Raises what `translated` says."""
-    with translated():
-        return await asyncpg.connect(
-            **connect_options(settings, application=application, direct=direct)
-        )
+    return await Connector(settings, application=application, direct=direct)()
 
 
 async def wait_for_database(database: Database, seconds: float) -> None:
@@ -215,56 +235,6 @@ async def wait_for_database(database: Database, seconds: float) -> None:
             pause = min(2.0, pause * 2)
         else:
             return
-
-
-@contextmanager
-def translated() -> Generator[None]:
-    """Turn asyncpg's errors into ours: DatabaseUnavailable, DatabaseRefused, InvalidTask and so on.
-
-    Other errors (a bug in a statement, say) pass as they are.
-    """
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        if (ours := _translation(error)) is None:
-            raise
-        raise ours from error
-    except asyncpg.ClientConfigurationError as error:
-        raise errors.ConfigurationError(f"TIDEMILL_DATABASE_URL: {error}") from None
-    except asyncpg.InterfaceError as error:
-        # Also what asyncpg raises for our own mistakes, such as a parameter too few.
-        if "clos" not in str(error):
-            raise
-        raise errors.DatabaseUnavailable(_described(error)) from error
-    except _AWAY as error:
-        raise errors.DatabaseUnavailable(_described(error)) from error
-
-
-def _translation(error: asyncpg.PostgresError) -> errors.TidemillError | None:
-    code = getattr(error, "sqlstate", "") or ""
-    message = str(error)
-    if code in _TIDEMILL_CODES:
-        return _TIDEMILL_CODES[code](message)
-    if isinstance(error, _REFUSED):
-        return errors.DatabaseRefused(f"the database refused: {message}")
-    if isinstance(error, _AWAY) or _lacks_partition(error):
-        return errors.DatabaseUnavailable(_described(error))
-    return None
-
-
-def _lacks_partition(error: asyncpg.PostgresError) -> bool:
-    """Whether a day has no partition (yet): after a week's sleep, until maintenance has made it."""
-    # a row without a partition violates no constraint that has a name
-    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name
-
-
-def _fault(message: str) -> errors.Fault:
-    field, _, rule = message.partition(": ")  # the form of every message that 0001 raises
-    return errors.Fault(field, rule)
-
-
-def _described(error: BaseException) -> str:
-    return f"the database cannot be used: {str(error) or type(error).__name__}"
 
 
 def column(values: Iterable[Any]) -> list[Any] | None:

@@ -141,7 +141,8 @@ class ClaimedTask:
     """A task and the lease on it. `attempt` counts from 1.
 
     `has_body` is False when retention or a hand has removed the body: nothing can run, the claimer
-    buries it. `expired` says that `expires_at` had passed when it was claimed.
+    buries it. `expired` says that `expires_at` had passed when it was claimed, `type_paused` that
+    its type is paused: the claimer sets it aside.
     """
 
     lease: Lease
@@ -164,6 +165,7 @@ class ClaimedTask:
     retry: RetryPolicy
     created_at: datetime | None
     expires_at: datetime | None
+    type_paused: bool = False
 
     @property
     def id(self) -> UUID:

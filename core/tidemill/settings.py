@@ -38,7 +38,9 @@ class Settings:
     """The settings of a process. Components read the part that concerns them."""
 
     database_url: str = _setting(
-        "", "where Postgres is: postgresql://user:password@host:5432/name", group="database",
+        "", "where Postgres is: postgresql://user:password@host:5432/name; of several hosts, separated "
+        "by commas, the one that is writable",
+        group="database",
         secret=True,
     )  # fmt: skip
     database_direct_url: str = _setting(
@@ -51,6 +53,10 @@ class Settings:
     database_ca_file: str = _setting(
         "", "CA certificate that the server's certificate is verified against", group="database"
     )
+    database_password_file: str = _setting(
+        "", "file with the password, read at each new connection; instead of one in the address",
+        group="database",
+    )  # fmt: skip
     database_pooler: str = _setting(
         "none",
         "what stands between: `transaction` for PgBouncer in transaction mode",
@@ -61,7 +67,7 @@ class Settings:
         8, "most connections of one process", group="database", least=2, most=200
     )
     database_connect_seconds: float = _setting(
-        10.0, "how long to try one connection", group="database", unit="s", least=0.1, most=300
+        10.0, "how long to try one server for a connection", group="database", unit="s", least=0.1, most=300
     )
     database_statement_seconds: float = _setting(
         30.0, "longest statement", group="database", unit="s", least=0.1, most=3600
@@ -82,6 +88,12 @@ class Settings:
         "what an enqueue of an unregistered type gets",
         group="api",
         choices=("accept", "reject"),
+    )
+    create_queues_on_enqueue: str = _setting(
+        "on",
+        "whether an enqueue into a queue that does not exist creates it, or is refused",
+        group="api",
+        choices=("on", "off"),
     )
     max_payload_bytes: int = _setting(
         1_048_576, "largest payload as JSON", group="api", unit="bytes", least=1, most=67_108_864

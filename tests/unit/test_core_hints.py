@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tidemill.models import ClaimedTask, Lease
 from tidemill.retry import RetryPolicy
-from tidemill.store.hints import MOST_PRIORITIES, TRAIL, WHOLE_SECONDS, ClaimHints
+from tidemill.store.hints import GUARD_EVERY, MOST_PRIORITIES, TRAIL, WHOLE_SECONDS, ClaimHints
 from tidemill.store.leases import ClaimPlan, Range
 
 NAMES = {1: "a", 2: "b", 3: "c"}
@@ -50,7 +50,7 @@ class Clock:
         self.cost = cost
 
     def claim(self, *found: ClaimedTask, limit: int | None = None) -> ClaimPlan:
-        plan = self.hints.plan(NAMES, self.turns, self.now)
+        plan = self.hints.plan(self.turns, NAMES, self.now)
         began, self.now = self.now, self.now + self.cost
         full = len(found) if limit is None else limit
         self.hints.learn(plan, found, full, began, self.now)
@@ -112,14 +112,6 @@ def test_a_short_claim_and_a_hint_look_everywhere_soon() -> None:
     assert clock.claim(limit=10).whole != ()
 
 
-def test_queues_take_turns_and_weights_count() -> None:
-    clock = Clock(turns=[1, 2, 1, 3])
-    clock.claim(task(1, 0, 1), task(2, 0, 1), task(3, 0, 1))
-    orders = [[each.queue_id for each in clock.claim().ranges[::2]] for _ in range(8)]
-    assert sorted(order[0] for order in orders) == [1, 1, 1, 1, 2, 2, 3, 3]
-    assert all(sorted(order) == [1, 2, 3] for order in orders)
-
-
 @given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=100))
 def test_priorities_are_ordered_and_bounded(priorities: list[int]) -> None:
     clock = Clock()
@@ -145,4 +137,44 @@ def test_a_queue_not_claimed_from_yet_gets_its_turn_while_another_is_busy() -> N
 
 
 def test_without_queues_there_is_nothing_to_look_at() -> None:
-    assert ClaimHints().plan({}, [], 0.0) == ClaimPlan()
+    assert ClaimHints().plan([], {}, 0.0) == ClaimPlan()
+
+
+def test_a_strict_order_stays_even_with_queues_not_claimed_from_yet() -> None:
+    hints = ClaimHints(strict=True)
+    for now in range(10):
+        plan = hints.plan([3, 1, 2], NAMES, float(now))
+        hints.learn(plan, [task(2, 0, 1)], 1, now, now)
+        assert plan.whole in {(3, 1, 2), ()}
+
+
+def test_starved_tasks_are_looked_for_after_twenty_full_claims_only() -> None:
+    clock = Clock()
+    for seq in range(GUARD_EVERY):
+        assert clock.hints.guard([1], NAMES, clock.now) is None
+        clock.claim(task(1, 0, seq))
+    plan = clock.hints.guard([1], NAMES, clock.now)
+    assert plan == ClaimPlan(guarded=(1,), names=NAMES)
+    clock.hints.learn_guard(clock.now, clock.now)
+    assert clock.hints.guard([1], NAMES, clock.now) is None
+
+
+def test_a_short_claim_has_left_nothing_starving() -> None:
+    clock = Clock()
+    for seq in range(GUARD_EVERY):
+        clock.claim(task(1, 0, seq))
+    clock.claim(limit=5)
+    assert clock.hints.guard([1], NAMES, clock.now) is None
+
+
+@given(st.floats(0.001, 5))
+def test_looking_for_starved_tasks_takes_a_twentieth_of_the_time_at_most(cost: float) -> None:
+    clock = Clock(0.0001)
+    start, spent = clock.now, 0.0
+    for seq in range(2000):
+        clock.claim(task(1, 0, seq))
+        if clock.hints.guard([1], NAMES, clock.now):
+            began, clock.now = clock.now, clock.now + cost
+            clock.hints.learn_guard(began, clock.now)
+            spent += cost
+    assert spent <= 0.05 * (clock.now - start) + cost

@@ -5,6 +5,7 @@ from typing import Self
 
 from tidemill.db import Database
 from tidemill.store.leases import LeaseStore
+from tidemill.store.listing import ListingStore
 from tidemill.store.queues import QueueStore
 from tidemill.store.scaling import ScalingStore
 from tidemill.store.stats import StatsStore
@@ -27,6 +28,7 @@ class Store:
     stats: StatsStore
     scaling: ScalingStore
     upkeep: UpkeepStore
+    listing: ListingStore
 
     @classmethod
     def of(cls, db: Database) -> Self:
@@ -41,4 +43,5 @@ class Store:
             stats=StatsStore(db),
             scaling=ScalingStore(db),
             upkeep=UpkeepStore(db),
+            listing=ListingStore(db),
         )

@@ -5,11 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tidemill.models import ClaimedTask, Finish, WorkerIdentity
+from tidemill.models import ClaimedTask, Finish, Lease, WorkerIdentity
 from tidemill.states import Outcome
 from tidemill.store import Store
 from tidemill.store.hints import ClaimHints
 from tidemill.store.queues import QueueInfo
+from tidemill.store.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -27,57 +28,123 @@ class Claimer:
         *,
         queues: Sequence[str] | None,
         lease_seconds: float,
+        strict: bool = False,
     ) -> None:
         """Claim from `queues`, for `lease_seconds`.
 
-        A queue named twice is looked at first twice as often. None = all that no TaskQueue owns,
-        new ones too.
+        A queue named twice is looked at first twice as often; with `strict`, the queue that is named
+        first is always first. None = all that no TaskQueue owns, new ones too.
         """
         self.worker = worker
+        self.retry_in: float | None = None
+        """Seconds until the rate of a queue lets something run that waits now; None = none waits."""
         self._store = store
         self._wanted = None if queues is None else Counter(queues)
         self._lease_seconds = lease_seconds
+        self._strict = strict
         self._names: dict[int, str] = {}
-        self._turns: list[int] = []
+        self._limited: dict[int, ClaimHints] = {}
+        self._turns = Turns(strict=strict)
         self._names_until = float("-inf")
-        self._hints = ClaimHints()
+        self._hints = ClaimHints(strict=strict)
 
     def hear(self, queue: str) -> None:
         """A hint named `queue` ('' = any may have something)."""
         self._hints.look_everywhere()
+        for hints in self._limited.values():
+            hints.look_everywhere()
         if queue and queue not in self._names.values() and self._wants(queue):
             self._names_until = float("-inf")
 
-    async def claim(self, limit: int) -> list[ClaimedTask]:
+    def is_limited(self, queue_id: int) -> bool:
+        """Whether the queue has limits, as far as is known: an end there makes room for others."""
+        return queue_id in self._limited
+
+    async def claim(self, limit: int, *, free: int | None = None) -> list[ClaimedTask]:
         """Return up to `limit` tasks to run, leased to this worker.
 
-        Tasks that cannot run (past their `expires_at`, or without a body) are ended here. Raises
+        Of queues with limits, up to `free` (default `limit`): a task that only waits in this process
+        would hold a place that another's could run in. Tasks that cannot run (past their
+        `expires_at`, without a body, of a paused type) are put where they belong. Raises
         DatabaseUnavailable; the claim may have happened then (see `WorkerStore.release_unknown`).
         """
         await self._refresh_queues()
-        if limit <= 0 or not self._names:
-            return []
+        self.retry_in = None
+        claimed: list[ClaimedTask] = []
+        for limited, queues in self._turns.segments(self._turns.next(), self._limited):
+            room = limit - len(claimed)
+            if limited:
+                room = min(room, (limit if free is None else free) - len(claimed))
+            if room > 0:
+                take = self._claim_limited if limited else self._claim_open
+                claimed += await take(queues, room)
+        return await self._runnable(claimed)
+
+    async def _claim_open(self, queues: Sequence[int], limit: int) -> list[ClaimedTask]:
+        """Claim from queues without limits: one statement, or two with starved tasks first."""
+        starved = await self._claim_starved(queues, limit)
+        if len(starved) == limit:
+            return starved
         began = time.monotonic()
-        plan = self._hints.plan(self._names, self._turns, began)
+        plan = self._hints.plan(queues, self._names, began)
         if not plan.ranges and not plan.whole:
-            return []
+            return starved
+        limit -= len(starved)
         claimed = await self._store.leases.claim(self.worker, plan, limit, self._lease_seconds)
         self._hints.learn(plan, claimed, limit, began, time.monotonic())
-        if all(task.has_body and not task.expired for task in claimed):
-            return claimed
-        await self._bury([task for task in claimed if not task.has_body or task.expired])
-        return [task for task in claimed if task.has_body and not task.expired]
+        return starved + claimed
+
+    async def _claim_starved(self, queues: Sequence[int], limit: int) -> list[ClaimedTask]:
+        began = time.monotonic()
+        plan = self._hints.guard(queues, self._names, began)
+        if plan is None:
+            return []
+        claimed = await self._store.leases.claim(self.worker, plan, limit, self._lease_seconds)
+        self._hints.learn_guard(began, time.monotonic())
+        return claimed
+
+    async def _claim_limited(self, queues: Sequence[int], limit: int) -> list[ClaimedTask]:
+        """Claim from queues with limits, in a transaction for each that lets something run."""
+        claimed: list[ClaimedTask] = []
+        allowed = {each.queue_id: each for each in await self._store.leases.limits(queues)}
+        for queue in queues:
+            allowance = allowed.get(queue)
+            if allowance is None or limit <= len(claimed):
+                continue
+            if allowance.wait_seconds:
+                self.retry_in = min(self.retry_in or allowance.wait_seconds, allowance.wait_seconds)
+            if allowance.tasks:
+                claimed += await self._claim_one_limited(queue, limit - len(claimed))
+        return claimed
+
+    async def _claim_one_limited(self, queue: int, limit: int) -> list[ClaimedTask]:
+        began, hints = time.monotonic(), self._limited[queue]
+        guard = hints.guard([queue], self._names, began)
+        plan = guard or hints.plan([queue], self._names, began)
+        claimed, allowed = await self._store.leases.claim_limited(
+            self.worker, plan, queue, limit, self._lease_seconds
+        )
+        if guard:
+            hints.learn_guard(began, time.monotonic())
+        elif allowed:
+            hints.learn(plan, claimed, allowed, began, time.monotonic())
+        return claimed
 
     async def _refresh_queues(self) -> None:
         now = time.monotonic()
         if now < self._names_until:
             return
-        found = await self._store.queues.list()
-        names = {queue.id: queue.name for queue in found if self._takes(queue)}
+        found = [queue for queue in await self._store.queues.list() if self._takes(queue)]
+        names = {queue.id: queue.name for queue in sorted(found, key=self._place)}
         if names.keys() != self._names.keys():
             self._hints.look_everywhere()
         self._names, self._names_until = names, now + QUEUES_SECONDS
-        self._turns = [each for each, name in names.items() for _ in range(self._weight(name))]
+        self._limited = {
+            queue.id: self._limited.get(queue.id) or ClaimHints(strict=self._strict)
+            for queue in found
+            if queue.limited
+        }
+        self._turns.set({each: self._weight(name) for each, name in names.items()})
 
     def _takes(self, queue: QueueInfo) -> bool:
         # "All queues" leaves out those that a TaskQueue names: they have workers of their own.
@@ -85,11 +152,26 @@ class Claimer:
             return queue.owner_uid is None
         return queue.name in self._wanted
 
+    def _place(self, queue: QueueInfo) -> int:
+        return 0 if self._wanted is None else list(self._wanted).index(queue.name)
+
     def _weight(self, queue: str) -> int:
         return 1 if self._wanted is None else self._wanted[queue]
 
     def _wants(self, queue: str) -> bool:
         return self._wanted is None or queue in self._wanted
+
+    async def _runnable(self, tasks: list[ClaimedTask]) -> list[ClaimedTask]:
+        """Put away those of `tasks` that cannot run; return the others."""
+        if all(task.has_body and not (task.expired or task.type_paused) for task in tasks):
+            return tasks
+        dead = [task for task in tasks if not task.has_body or task.expired]
+        if dead:
+            await self._bury(dead)
+        paused = [task for task in tasks if task.type_paused and not task.expired]
+        parked = await self._store.leases.park(paused) if paused else set[Lease]()
+        gone = {task.lease for task in dead} | parked
+        return [task for task in tasks if task.lease not in gone]
 
     async def _bury(self, tasks: Sequence[ClaimedTask]) -> None:
         await self._store.leases.finish([_ended(task) for task in tasks])

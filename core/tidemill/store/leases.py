@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from tidemill import sql
-from tidemill.db import Database, Record, column
+from tidemill.db import Database, Record, Session, column
 from tidemill.jsontext import dumps_or_none, loads
 from tidemill.models import ClaimedTask, Extension, Finish, Lease, WorkerIdentity
 from tidemill.retry import MAX_DELAY_SECONDS, RetryPolicy
@@ -38,11 +38,25 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ClaimPlan:
-    """Where to look, in order: `ranges` first, then `whole` queues. `names` of queues by id."""
+    """Where to look, in order: `ranges` first, then `whole` queues, then starved tasks.
+
+    Of a `guarded` queue only the task that waits longest in its lowest priority is taken, once it
+    has waited for the queue's `starvation_seconds`. `names` of queues by id.
+    """
 
     ranges: tuple[Range, ...] = ()
     whole: tuple[int, ...] = ()
+    guarded: tuple[int, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict[int, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many tasks a queue's limits let run now, and in how many seconds its rate lets one."""
+
+    queue_id: int
+    tasks: int
+    wait_seconds: float
 
 
 class LeaseStore:
@@ -58,21 +72,52 @@ class LeaseStore:
         """Lease up to `limit` tasks where `plan` says, in its order.
 
         `lease_seconds` holds where the queue sets none. Empty as well when the worker is draining,
-        cordoned, or of an older epoch.
+        cordoned, or of an older epoch. Queues with limits are passed by: see `claim_limited`.
         """
-        rows = await self._db.fetch(
-            sql.load("claim"),
-            worker.id,
-            worker.epoch,
-            limit,
-            lease_seconds,
-            [each.queue_id for each in plan.ranges],
-            [each.priority for each in plan.ranges],
-            [each.lane for each in plan.ranges],
-            [each.least_seq for each in plan.ranges],
-            list(plan.whole),
-        )
+        rows = await _claim(self._db, worker, plan, limit, lease_seconds, limited=False)
         return [_claimed(row, plan.names) for row in rows]
+
+    async def limits(self, queue_ids: Sequence[int]) -> list[Allowance]:
+        """Glance at what the limits of these queues allow now, where something waits."""
+        return await _allowances(self._db, queue_ids)
+
+    async def claim_limited(
+        self,
+        worker: WorkerIdentity,
+        plan: ClaimPlan,
+        queue_id: int,
+        limit: int,
+        lease_seconds: float,
+    ) -> tuple[list[ClaimedTask], int]:
+        """Lease up to `limit` tasks of one queue with limits; return them and how many were allowed.
+
+        The limits' row is locked in a statement before the one that counts what runs: one statement
+        doing both counts what was there before it waited. Nothing else happens in the transaction.
+        """
+        async with self._db.transaction() as session:
+            await session.execute(sql.load("limits_lock"), queue_id)
+            allowed = await _allowances(session, [queue_id])
+            most = min(limit, allowed[0].tasks) if allowed else 0
+            if most <= 0:
+                return [], 0
+            rows = await _claim(session, worker, plan, most, lease_seconds, limited=True)
+            if rows:
+                await session.execute(sql.load("limits_draw"), queue_id, len(rows))
+        return [_claimed(row, plan.names) for row in rows], most
+
+    async def park(self, tasks: Sequence[ClaimedTask]) -> set[Lease]:
+        """Set tasks of a paused type aside, uncharged, until it is resumed; return those set aside.
+
+        Whatever happens, a parked task is tried again after an hour.
+        """
+        ordered = sorted(tasks, key=lambda task: task.id.bytes)
+        rows = await self._db.fetch(
+            sql.load("park"),
+            [task.id for task in ordered],
+            [task.lease.token for task in ordered],
+            [task.type for task in ordered],
+        )
+        return {_lease(row) for row in rows}
 
     async def extend(self, leases: Sequence[Lease], lease_seconds: float) -> list[Extension]:
         """Heartbeat: extend the leases still held; an answer for each, in the order given."""
@@ -130,6 +175,36 @@ class LeaseStore:
         return {_lease(row) for row in rows}
 
 
+async def _claim(
+    db: Database | Session,
+    worker: WorkerIdentity,
+    plan: ClaimPlan,
+    limit: int,
+    lease_seconds: float,
+    *,
+    limited: bool,
+) -> list[Record]:
+    return await db.fetch(
+        sql.load("claim"),
+        worker.id,
+        worker.epoch,
+        limit,
+        lease_seconds,
+        [each.queue_id for each in plan.ranges],
+        [each.priority for each in plan.ranges],
+        [each.lane for each in plan.ranges],
+        [each.least_seq for each in plan.ranges],
+        list(plan.whole),
+        list(plan.guarded),
+        limited,
+    )
+
+
+async def _allowances(db: Database | Session, queue_ids: Sequence[int]) -> list[Allowance]:
+    rows = await db.fetch(sql.load("limits"), list(queue_ids))
+    return [Allowance(row["queue_id"], row["tasks"], row["wait_seconds"]) for row in rows]
+
+
 def _by_task(leases: Iterable[Lease]) -> list[Lease]:
     # bytes order is Postgres's order of uuids
     return sorted(leases, key=lambda lease: lease.task_id.bytes)
@@ -149,6 +224,7 @@ def _claimed(row: Record, names: Mapping[int, str]) -> ClaimedTask:
         lease=_lease(row),
         has_body=row["has_body"],
         expired=row["expired"],
+        type_paused=row["type_paused"],
         type=row["type"] or "",
         name=row["name"],
         queue=names.get(row["queue_id"], ""),

@@ -17,6 +17,7 @@ class QueueInfo:
     id: int
     name: str
     paused: bool
+    limited: bool
     lease_seconds: float | None
     owner_uid: str | None
     owner_name: str | None
@@ -118,4 +119,4 @@ async def _write_limits(
         running,
         settings.max_running,
     )
-    await session.execute(sql.load("queue_limits_drop"), queue_id)
+    await session.execute(sql.load("queue_limits_settle"), queue_id)

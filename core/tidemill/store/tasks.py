@@ -27,15 +27,17 @@ class TaskStore:
         *,
         unknown_types: str = "accept",
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        create_queues: bool = True,
     ) -> list[Enqueued]:
         """Store all tasks or none, and return an answer for each, in order.
 
-        Raises InvalidTask (every fault of every task), UnknownType, IdempotencyConflict or
-        DatabaseUnavailable; after the last one the outcome is unknown.
+        Raises InvalidTask (every fault of every task; also a queue that does not exist, where
+        `create_queues` is off), UnknownType, IdempotencyConflict, QueueFull or DatabaseUnavailable;
+        after the last one the outcome is unknown.
         """
         if not tasks:
             return []
-        args = enqueue_arguments(tasks, unknown_types, max_payload_bytes)
+        args = enqueue_arguments(tasks, unknown_types, max_payload_bytes, create_queues)
         rows = await self._db.fetch(sql.load("enqueue"), *args)
         return [_enqueued(row) for row in rows]
 
@@ -57,7 +59,10 @@ class TaskStore:
 
 
 def enqueue_arguments(
-    tasks: Sequence[NewTask], unknown_types: str, max_payload_bytes: int
+    tasks: Sequence[NewTask],
+    unknown_types: str,
+    max_payload_bytes: int,
+    create_queues: bool = True,
 ) -> tuple[Any, ...]:
     """Return the parameters of `enqueue.sql`. Raises InvalidTask naming every fault."""
     payloads: list[str] = []
@@ -79,6 +84,7 @@ def enqueue_arguments(
         column(task.expires_at for task in tasks),
         column(dumps_or_none(task.headers) for task in tasks),
         unknown_types,
+        create_queues,
     )
 
 

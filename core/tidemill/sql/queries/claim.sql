@@ -1,12 +1,15 @@
 -- Purpose: lease up to $3 tasks to a worker, in one round trip.
 -- Parameters: $1 worker, $2 its epoch, $3 most tasks, $4 lease in seconds where the queue sets none;
 --   $5..$8 ranges to read in this order: queue, priority, lane, least seq (a hint that skips the
---   dead index entries of what was claimed before); $9 queues to read whole, after the ranges.
+--   dead index entries of what was claimed before); $9 queues to read whole, after the ranges;
+--   $10 queues of which only the task that waits longest in the lowest priority is taken, if it is
+--   starved; $11 whether limited queues may be read: their limits' rows are locked then.
 -- Locks: the worker's row FOR SHARE (a drain that marks it waits for us, or we see its mark); each
 --   picked row of ready, skipping locked ones. Nothing waits but the worker's row.
 -- Plan: nested loops over index ready_order, read lazily up to the limit, so only picked rows get
 --   locked; deletion by ctid, safe because rows of ready are never updated; bodies by primary key,
---   one partition each. Answers in the order of the pick, whatever the joins do.
+--   one partition each. A starved task is found at the end of its queue's part of ready_order. Answers in
+--   the order of the pick, whatever the joins do.
 WITH worker AS MATERIALIZED (
     SELECT w.id FROM tidemill.workers w
      WHERE w.id = $1::bigint AND w.epoch = $2::integer AND NOT w.draining AND NOT w.cordoned
@@ -22,7 +25,7 @@ WITH worker AS MATERIALIZED (
               FROM tidemill.ready r
              WHERE r.queue_id = hint.queue_id AND r.priority = hint.priority
                AND r.lane = hint.lane AND r.seq >= hint.least
-               AND (SELECT NOT (q.paused OR q.owner_paused) FROM tidemill.queues q WHERE q.id = hint.queue_id)
+               AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $11::boolean)) FROM tidemill.queues q WHERE q.id = hint.queue_id)
              ORDER BY r.seq LIMIT $3::integer
                FOR UPDATE SKIP LOCKED
          ) AS hinted
@@ -34,10 +37,36 @@ WITH worker AS MATERIALIZED (
                    r.retry_count, r.crash_count, r.ready_at, r.group_key
               FROM tidemill.ready r
              WHERE r.queue_id = whole.queue_id
-               AND (SELECT NOT (q.paused OR q.owner_paused) FROM tidemill.queues q WHERE q.id = whole.queue_id)
+               AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $11::boolean)) FROM tidemill.queues q WHERE q.id = whole.queue_id)
              ORDER BY r.priority DESC, r.lane, r.seq LIMIT $3::integer
                FOR UPDATE SKIP LOCKED
          ) AS plain
+        UNION ALL
+        SELECT starved.*
+          FROM unnest($10::integer[]) AS guarded (queue_id)
+          JOIN tidemill.queues q
+            ON q.id = guarded.queue_id AND NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $11::boolean))
+         CROSS JOIN LATERAL (
+            SELECT x.priority FROM tidemill.ready x WHERE x.queue_id = q.id
+             ORDER BY x.priority, x.lane DESC, x.seq DESC LIMIT 1
+         ) AS lowest
+         CROSS JOIN LATERAL (
+            SELECT head.place FROM (VALUES (0::smallint), (1::smallint)) AS lanes (lane)
+             CROSS JOIN LATERAL (
+                SELECT x.ctid AS place, x.ready_at FROM tidemill.ready x
+                 WHERE x.queue_id = q.id AND x.priority = lowest.priority AND x.lane = lanes.lane
+                 ORDER BY x.seq LIMIT 1
+             ) AS head
+             WHERE coalesce(q.starvation_seconds, 600) > 0
+               AND head.ready_at <= statement_timestamp() - make_interval(secs => coalesce(q.starvation_seconds, 600))
+             ORDER BY head.ready_at LIMIT 1
+         ) AS oldest
+         CROSS JOIN LATERAL (
+            SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
+                   r.retry_count, r.crash_count, r.ready_at, r.group_key
+              FROM tidemill.ready r WHERE r.ctid = oldest.place
+               FOR UPDATE SKIP LOCKED
+         ) AS starved
     ) AS found
     WHERE EXISTS (SELECT FROM worker)
     LIMIT $3::integer
@@ -75,7 +104,8 @@ SELECT l.task_id, l.lease_token, l.lease_seconds, l.queue_id, l.priority, l.seq,
        l.retry_count, l.crash_count,
        body.id IS NOT NULL AS has_body, body.type, body.name, body.payload, body.headers, body.retry,
        body.max_retries, body.timeout_seconds, body.created_at, body.expires_at,
-       coalesce(body.expires_at <= statement_timestamp(), false) AS expired
+       coalesce(body.expires_at <= statement_timestamp(), false) AS expired,
+       coalesce(body.type = ANY (ARRAY(SELECT k.name FROM tidemill.task_types k WHERE k.paused)), false) AS type_paused
   FROM leased l
   LEFT JOIN LATERAL (SELECT t.* FROM tidemill.tasks t WHERE t.id = l.task_id LIMIT 1) AS body ON true
  ORDER BY l.turn

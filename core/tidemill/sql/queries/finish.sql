@@ -2,27 +2,32 @@
 --   done, back to ready, scheduled, or dead letter.
 -- Parameters, one array a field: $1 task ids, sorted; $2 tokens; $3 outcomes (succeeded, retry,
 --   failed, cancelled, snoozed, released); $4 run time in seconds, 0 = never started; $5 delay in
---   seconds for retry and snoozed; $6 errors; $7 results.
+--   seconds for retry and snoozed; $6 errors; $7 results. A task that was asked to cancel runs no more:
+--   its retry, snooze or release is recorded as cancelled.
 -- Returns the leases that were recorded; the others were lost and changed nothing.
 -- Locks: the leases, in the order given; then idempotency keys in (queue, key) order, as enqueue does.
 -- Plan: nested loop over the primary key of leases; bodies and keys only of tasks that end without success.
-WITH ended AS MATERIALIZED (
-    SELECT l.*, asked.outcome, asked.run_seconds, asked.error, asked.result,
-           CASE WHEN asked.outcome IN ('retry', 'snoozed')
-                THEN statement_timestamp() + make_interval(secs => coalesce(asked.delay, 0)) END AS run_at,
-           l.retry_count + (asked.outcome = 'retry')::integer AS retries
+WITH held AS MATERIALIZED (
+    SELECT l.*, asked.run_seconds, asked.delay, asked.error, asked.result,
+           CASE WHEN l.cancel_requested_at IS NOT NULL AND asked.outcome IN ('retry', 'snoozed', 'released')
+                THEN 'cancelled' ELSE asked.outcome END AS outcome
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::double precision[],
                   $5::double precision[], $6::json[], $7::json[])
         AS asked (task_id, lease_token, outcome, run_seconds, delay, error, result)
      CROSS JOIN LATERAL (
-        SELECT x.task_id, x.lease_token, x.worker_id, x.claimed_at, x.seq, x.queue_id, x.priority,
-               x.retry_count, x.crash_count, x.group_key
+        SELECT x.task_id, x.lease_token, x.worker_id, x.claimed_at, x.cancel_requested_at, x.seq,
+               x.queue_id, x.priority, x.retry_count, x.crash_count, x.group_key
           FROM tidemill.leases x
          WHERE x.task_id = asked.task_id AND x.lease_token = asked.lease_token
            FOR UPDATE
      ) AS l
+), ended AS NOT MATERIALIZED (
+    SELECT h.*, h.retry_count + (h.outcome = 'retry')::integer AS retries,
+           CASE WHEN h.outcome IN ('retry', 'snoozed')
+                THEN statement_timestamp() + make_interval(secs => coalesce(h.delay, 0)) END AS run_at
+      FROM held h
 ), freed AS (
-    DELETE FROM tidemill.leases WHERE task_id = ANY (ARRAY(SELECT task_id FROM ended))
+    DELETE FROM tidemill.leases WHERE task_id = ANY (ARRAY(SELECT task_id FROM held))
 ), recorded AS (
     INSERT INTO tidemill.attempts (task_id, token, queue_id, worker_id, attempt, started_at,
                                    finished_at, run_at, outcome, retry_count, crash_count, error, result)
@@ -79,4 +84,4 @@ WITH ended AS MATERIALIZED (
            count(*) FILTER (WHERE e.outcome = 'cancelled')
       FROM ended e GROUP BY e.queue_id
 )
-SELECT task_id, lease_token FROM ended
+SELECT task_id, lease_token FROM held
