@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tidemill import sql
-from tidemill.db import Connection, Database, connect, translated
+from tidemill.connecting import Connection
+from tidemill.db import Database, connect
+from tidemill.dberrors import translated
 from tidemill.errors import TidemillError
 from tidemill.service import Loop, Service
 from tidemill.settings import Settings
@@ -19,6 +21,9 @@ from tidemill.settings import Settings
 log = logging.getLogger(__name__)
 
 CHANNEL: Final = "tidemill"
+CANCEL_CHANNEL: Final = "tidemill_cancel"
+"""Carries the id of a worker that holds tasks which somebody asked to cancel."""
+
 HINT_SECONDS: Final = 0.05
 CHECK_SECONDS: Final = 10.0
 
@@ -67,7 +72,7 @@ class Hints(Service):
 
 
 class Listener(Loop):
-    """Hears hints on a connection of its own and tells subscribers the queue's name.
+    """Hears notifications on a connection of its own and tells subscribers what they carry.
 
     Every 10 s the connection is checked by a statement on its own session; a dead one is replaced.
     Without a direct address (a pooler in between) it does nothing, and pollers poll.
@@ -78,12 +83,16 @@ class Listener(Loop):
         super().__init__("listener", CHECK_SECONDS)
         self._settings = settings
         self._application = application
-        self._subscribers: list[Callback] = []
+        self._subscribers: dict[str, list[Callback]] = {CHANNEL: []}
         self._connection: Connection | None = None
 
-    def subscribe(self, callback: Callback) -> None:
-        """Call `callback(queue)` on the event loop for each hint; '' means: look at all."""
-        self._subscribers.append(callback)
+    def subscribe(self, callback: Callback, *, channel: str = CHANNEL) -> None:
+        """Call `callback(payload)` on the event loop for each notification on `channel`.
+
+        By default that is the queue of a hint. '' means: something may have been missed, look at
+        everything. To be called before the start.
+        """
+        self._subscribers.setdefault(channel, []).append(callback)
 
     @property
     def listening(self) -> bool:
@@ -100,13 +109,15 @@ class Listener(Loop):
         connection = await connect(self._settings, application=self._application, direct=True)
         try:
             with translated():
-                await connection.add_listener(CHANNEL, self._heard)
+                for channel in tuple(self._subscribers):
+                    await connection.add_listener(channel, self._heard)
         except BaseException:
             connection.terminate()
             raise
         connection.add_termination_listener(self._lost)
         self._connection = connection
-        self._tell("")  # hints may have been missed meanwhile
+        for channel in self._subscribers:
+            self._tell(channel, "")  # something may have been missed meanwhile
         return 0
 
     async def stop(self) -> None:
@@ -135,12 +146,12 @@ class Listener(Loop):
             connection.remove_termination_listener(self._lost)
             connection.terminate()
 
-    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self._tell(str(payload))
+    def _heard(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
+        self._tell(channel, str(payload))
 
     def _lost(self, _connection: Any) -> None:
         self.wake()
 
-    def _tell(self, queue: str) -> None:
-        for subscriber in self._subscribers:
-            subscriber(queue)
+    def _tell(self, channel: str, payload: str) -> None:
+        for subscriber in self._subscribers[channel]:
+            subscriber(payload)

@@ -31,6 +31,9 @@ MARGIN_SHARE = 0.1
 TIMEOUT_GRACE_SECONDS = 5.0
 """How long past its timeout a lease is still extended: time to stop the handler and record it."""
 
+ANSWER_SECONDS = 0.1
+"""How long to wait for the answer to a claim whose tasks were asked to cancel before it came."""
+
 STOP_SECONDS = 1.5
 
 log = logging.getLogger("tidemill.worker")
@@ -76,7 +79,9 @@ class Heart(Service):
         self._health = health
         self._thread: threading.Thread | None = None
         self._ended = asyncio.Event()
-        self._stop: asyncio.Event | None = None
+        self._wake: asyncio.Event | None = None
+        self._stopping = False
+        self._cancels = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beaten_at = time.monotonic()
         self._failing = False
@@ -91,7 +96,7 @@ class Heart(Service):
         """Start the thread; return when its probes answer. Raises ConfigurationError."""
         if self._thread is not None:
             return
-        self._beaten_at = time.monotonic()
+        self._beaten_at, self._stopping = time.monotonic(), False
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._thread = threading.Thread(
             target=self._serve,
@@ -107,12 +112,21 @@ class Heart(Service):
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        if self._loop is not None and self._stop is not None and not self._ended.is_set():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self._stopping = True
+        self._rouse()
         try:
             await asyncio.wait_for(self._ended.wait(), STOP_SECONDS)
         except TimeoutError:
             log.warning("the heart does not stop: its thread is left behind")
+
+    def look_for_cancels(self) -> None:
+        """Ask the database now, rather than at the next heartbeat, which tasks to cancel."""
+        self._cancels = True
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._loop is not None and self._wake is not None and not self._ended.is_set():
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def _serve(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
         try:
@@ -125,7 +139,7 @@ class Heart(Service):
             _tell(home, self._ended.set)
 
     async def _live(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         probes = Probes(self._settings, self._health)
         try:
             await probes.start()
@@ -135,25 +149,23 @@ class Heart(Service):
         _tell(home, lambda: None if ready.done() else ready.set_result(None))
         database = Database.of(self._settings, application="tidemill-heart", pool_size=1)
         try:
-            await self._beat_until_stopped(Store.of(database), home, self._stop)
+            await self._beat_until_stopped(Store.of(database), home, self._wake)
         finally:
             await probes.stop()
             await database.close()
 
     async def _beat_until_stopped(
-        self, store: Store, home: asyncio.AbstractEventLoop, stop: asyncio.Event
+        self, store: Store, home: asyncio.AbstractEventLoop, wake: asyncio.Event
     ) -> None:
         backoff = Backoff(longest_seconds=1.0)
         # A worker whose loop is gone can finish nothing: its leases must expire.
-        while not (stop.is_set() or home.is_closed()):
+        while not (self._stopping or home.is_closed()):
+            wake.clear()
             self._health.turned(home)
             if not await self._beaten(store, home, backoff):
                 await backoff.pause()
-                continue
-            try:
-                await asyncio.wait_for(stop.wait(), self._pause())
-            except TimeoutError:
-                continue
+            elif not self._stopping:
+                await _either(wake, self._pause())
 
     async def _beaten(
         self, store: Store, home: asyncio.AbstractEventLoop, backoff: Backoff
@@ -179,10 +191,12 @@ class Heart(Service):
 
     def _pause(self) -> float:
         """A short lease may be claimed at any time: look every second at least."""
-        return min(1.0, self._interval())
+        return ANSWER_SECONDS if self._cancels else min(1.0, self._interval())
 
     async def _beat(self, store: Store, home: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
+        if self._cancels:
+            await self._find_cancels(store, home)
         for lease_seconds, runs in self._due(now).items():
             for start in range(0, len(runs), BATCH):
                 await self._extend(store, home, runs[start : start + BATCH], lease_seconds)
@@ -192,6 +206,19 @@ class Heart(Service):
             home.call_soon_threadsafe(self._hearing.marked, state.draining)
             if not state.known:
                 home.call_soon_threadsafe(self._hearing.unknown)
+
+    async def _find_cancels(self, store: Store, home: asyncio.AbstractEventLoop) -> None:
+        self._cancels = False
+        try:
+            leases = await store.workers.cancel_requested(self._worker())
+        except BaseException:
+            self._cancels = True
+            raise
+        found = self._ledger.find(leases)
+        for run in found.values():
+            home.call_soon_threadsafe(self._hearing.cancelled, run)
+        if len(found) < len(leases):
+            self._cancels = True  # claimed a moment ago: the claim's answer is on its way to us
 
     def _due(self, now: float) -> dict[float, list[Run]]:
         """Return the runs to extend now, by their lease's length."""
@@ -235,3 +262,11 @@ def _tell(home: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
     """Call on the worker's loop, unless that has gone."""
     if not home.is_closed():
         home.call_soon_threadsafe(call)
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    """Wait for `event`, or for `seconds`."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

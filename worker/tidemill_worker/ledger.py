@@ -37,6 +37,12 @@ class Ledger:
             for run in runs:
                 self._runs.pop(run.task.lease.token, None)
 
+    def find(self, leases: Iterable[Lease]) -> dict[Lease, Run]:
+        """Return the runs of those of `leases` that are held."""
+        with self._lock:
+            found = [(lease, self._runs.get(lease.token)) for lease in leases]
+        return {lease: run for lease, run in found if run is not None}
+
     def runs(self) -> list[Run]:
         """Return all, as they are now."""
         with self._lock:

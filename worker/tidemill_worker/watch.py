@@ -10,7 +10,8 @@ from tidemill_worker.run import Run
 
 TICK_SECONDS = 0.05
 STOP_GRACE_SECONDS = 1.0
-"""How long a cancelled coroutine may take to end before its attempt is recorded without it."""
+"""How long a handler that was told to stop may take to end before its attempt is recorded
+without it. A function in a thread has it when its task was cancelled; past its timeout it has none."""
 
 
 class Watch:
@@ -23,7 +24,7 @@ class Watch:
     def __init__(self, abandon: Callable[[Run], None]) -> None:
         """Watch nothing yet."""
         self._abandon = abandon
-        self._runs: dict[Run, float] = {}
+        self._runs: dict[Run, bool] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -39,13 +40,13 @@ class Watch:
     def coroutine(self, run: Run) -> Generator[None]:
         """Watch a run whose coroutine the current asyncio task steps."""
         run.runner = asyncio.current_task()
-        yield from self._watched(run, STOP_GRACE_SECONDS)
+        yield from self._watched(run, in_thread=False)
         run.runner = None
 
     @contextmanager
     def thread(self, run: Run) -> Generator[None]:
-        """Watch a run whose function has a thread: it cannot be stopped, so there is no grace."""
-        yield from self._watched(run, 0.0)
+        """Watch a run whose function has a thread: nothing but itself can stop it."""
+        yield from self._watched(run, in_thread=True)
 
     def close(self) -> None:
         """Stop watching."""
@@ -54,8 +55,8 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    def _watched(self, run: Run, grace: float) -> Generator[None]:
-        self._runs[run] = grace
+    def _watched(self, run: Run, *, in_thread: bool) -> Generator[None]:
+        self._runs[run] = in_thread
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
         try:
@@ -66,10 +67,15 @@ class Watch:
     def _look(self) -> None:
         self._timer = None
         now = time.monotonic()
-        for run, grace in list(self._runs.items()):
+        for run, in_thread in list(self._runs.items()):
             if now >= run.timeout_at:
                 run.stop(StopReason.TIMEOUT)
-            if not run.concluded and now >= run.stopped_at + grace:
+            if not run.concluded and now >= run.stopped_at + _grace(run, in_thread=in_thread):
                 self._abandon(run)
         if self._runs:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
+
+
+def _grace(run: Run, *, in_thread: bool) -> float:
+    patient = not in_thread or run.stop_reason is StopReason.CANCELLED
+    return STOP_GRACE_SECONDS if patient else 0.0

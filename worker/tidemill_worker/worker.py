@@ -10,7 +10,7 @@ from tidemill.app import App
 from tidemill.db import Database, wait_for_database
 from tidemill.maintenance import duties
 from tidemill.models import Finish, WorkerIdentity
-from tidemill.notify import Hints, Listener
+from tidemill.notify import CANCEL_CHANNEL, Hints, Listener
 from tidemill.schema import wait_for_schema
 from tidemill.service import Group
 from tidemill.settings import Settings
@@ -123,6 +123,7 @@ class Worker:
             await self._finisher.start()
             listener = Listener(self._settings, application="tidemill-worker-listener")
             listener.subscribe(self._dispatcher.hint)
+            listener.subscribe(self._hear_cancel, channel=CANCEL_CHANNEL)
             self._background = Group(
                 [self._hints, listener, *duties(self._store, self._settings, self._hints.hint)]
             )
@@ -195,6 +196,10 @@ class Worker:
                 "marked for removal: claiming nothing" if marked else "the mark was taken back"
             )
         self._marked = marked
+
+    def _hear_cancel(self, worker_id: str) -> None:
+        if worker_id in {"", str(self.identity.id)}:
+            self._heart.look_for_cancels()
 
     def _record(self, run: Run, finish: Finish) -> None:
         if finish.run_seconds:

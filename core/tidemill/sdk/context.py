@@ -14,12 +14,16 @@ class StopReason(StrEnum):
     DRAINING = "draining"  # the worker shuts down and gives the task back
 
 
+class Stopped(Exception):
+    """Raised by `Context.raise_if_stopped`: the handler has seen that it should stop."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """Passed to a handler whose first parameter is annotated `Context`.
 
     A coroutine that should stop is cancelled; a plain function runs in a thread, which nothing can
-    cancel, so a long one looks at `stop_reason` from time to time.
+    cancel, so a long one calls `raise_if_stopped` from time to time.
     """
 
     id: UUID
@@ -30,3 +34,13 @@ class Context:
     timeout_seconds: float = 300.0
     headers: dict[str, str] = field(default_factory=dict[str, str])
     stop_reason: StopReason | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody cancelled the task. A handler that returns all the same succeeds."""
+        return self.stop_reason is StopReason.CANCELLED
+
+    def raise_if_stopped(self) -> None:
+        """Raise Stopped when the handler should stop, for whatever reason."""
+        if self.stop_reason is not None:
+            raise Stopped(f"the task must stop: {self.stop_reason}")

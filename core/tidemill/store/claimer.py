@@ -60,6 +60,11 @@ class Claimer:
         """Whether the queue has limits, as far as is known: an end there makes room for others."""
         return queue_id in self._limited
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any of its queues has limits, as far as is known."""
+        return bool(self._limited)
+
     async def claim(self, limit: int, *, free: int | None = None) -> list[ClaimedTask]:
         """Return up to `limit` tasks to run, leased to this worker.
 
