@@ -1,5 +1,5 @@
--- Purpose: the server's version, its mode, and the settings that decide about durability and vacuum, with
---   where each comes from.
+-- Purpose: the server's version, its mode, and the settings that decide about durability and vacuum, and
+--   those that come from elsewhere than the server's configuration.
 -- Locks: none.
 SELECT current_setting('server_version_num')::integer AS version_num, current_setting('server_version') AS version,
        pg_is_in_recovery() AS in_recovery, current_user::text AS login, current_database()::text AS database,
@@ -9,4 +9,5 @@ SELECT current_setting('server_version_num')::integer AS version_num, current_se
        current_setting('default_transaction_isolation') AS default_transaction_isolation,
        current_setting('default_transaction_read_only') AS default_transaction_read_only,
        (SELECT setting::integer FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_limit_milliseconds,
-       (SELECT json_object_agg(name, source) FROM pg_settings)::text AS sources
+       ARRAY(SELECT format('%s=%s', name, source) FROM pg_settings
+              WHERE source IN ('client', 'command line', 'database', 'user', 'database user')) AS sources

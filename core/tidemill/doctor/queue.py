@@ -1,0 +1,172 @@
+"""The queue's own state: statistics, workers, leases, dead letters, queues that nobody serves."""
+
+from tidemill.doctor.finding import Finding, Level, Row, Rows, duration, listed, ok, plural
+
+UNFOLDED_WARNING, UNFOLDED_PROBLEM = 60.0, 3600.0
+UNSEEN_SECONDS = 60.0
+"""A worker that was not seen for so long is dead or hangs; heartbeats come every few seconds."""
+UNRECOVERED_SECONDS = 30.0
+UNSERVED_SECONDS = 60.0
+MANY_DELTAS = 100_000
+"""Up to so many rows are counted."""
+
+
+def statistics(rows: Rows) -> list[Finding]:
+    """Judge whether appended statistics are folded."""
+    row = rows[0]
+    count, oldest = row["deltas"], row["oldest_seconds"] or 0.0
+    more = "at least " if count >= MANY_DELTAS else ""
+    figures = {"deltas": count, "oldest_seconds": oldest}
+    if oldest < UNFOLDED_WARNING:
+        finding = f"{plural(count, 'row')} of statistics to fold, the oldest {duration(oldest)} old"
+        return ok("statistics", finding, **figures)
+    return [
+        Finding(
+            "statistics",
+            Level.PROBLEM if oldest >= UNFOLDED_PROBLEM else Level.WARNING,
+            f"{more}{plural(count, 'row')} of statistics are not folded, the oldest "
+            f"{duration(oldest)} old: figures stay exact, but each reading of them gets slower",
+            "run an API or worker process with TIDEMILL_FOLD_SECONDS above 0 (5 by default)",
+            figures,
+        )
+    ]
+
+
+def workers(rows: Rows) -> list[Finding]:
+    """Judge the registered workers that have not said goodbye."""
+    alive = [row for row in rows if row["seconds"] < UNSEEN_SECONDS]
+    lost = [row for row in rows if row["seconds"] >= UNSEEN_SECONDS]
+    found = [_lost(lost)] if lost else []
+    if not alive:
+        found.append(
+            Finding(
+                "workers",
+                Level.NOTE,
+                "no worker is running",
+                "tidemill worker package.module:app",
+                {"alive": 0},
+            )
+        )
+    draining = sum(row["draining"] for row in alive)
+    cordoned = sum(row["cordoned"] for row in alive)
+    finding = f"{plural(len(alive), 'worker')}, {draining} draining, {cordoned} cordoned"
+    return found or ok(
+        "workers", finding, alive=len(alive), draining=draining, cordoned=cordoned, lost=0
+    )
+
+
+def _lost(lost: Rows) -> Finding:
+    leases = sum(row["leases"] for row in lost)
+    names = [
+        f"{row['name']} on {row['hostname']}, pid {row['pid']}, {duration(row['seconds'])} ago"
+        for row in lost
+    ]
+    return Finding(
+        "workers",
+        Level.WARNING if leases else Level.NOTE,
+        f"{plural(len(lost), 'worker')} with {plural(leases, 'lease')} went without a word "
+        f"(last seen: {listed(names, 3)})",
+        "nothing to do where their leases have run out: their tasks run again. One that still "
+        "lives has lost the database: look at its log",
+        {"lost": len(lost), "leases": leases},
+    )
+
+
+def leases(rows: Rows) -> list[Finding]:
+    """Judge leases that have run out and were not taken back."""
+    row = rows[0]
+    count, oldest = row["expired"], row["oldest_seconds"] or 0.0
+    figures = {"expired": count, "oldest_seconds": oldest}
+    if not count:
+        return ok("leases", "no lease has run out without being taken back", **figures)
+    return [
+        Finding(
+            "leases",
+            Level.PROBLEM,
+            f"{plural(count, 'lease')} ran out and nobody took them back, "
+            f"the oldest {duration(oldest)} ago: these tasks wait",
+            "run an API or worker process with TIDEMILL_RECOVER_SECONDS above 0 (5 by default); "
+            "look for errors of its recoverer in the log",
+            figures,
+        )
+    ]
+
+
+def bodies(rows: Rows) -> list[Finding]:
+    """Judge tasks whose body is gone; a sample of each place is looked at."""
+    looked = sum(row["looked"] for row in rows)
+    missing = {row["place"]: row["missing"] for row in rows if row["missing"]}
+    if not missing:
+        finding = f"the bodies of {plural(looked, 'live task')} that were looked at are there"
+        return ok("bodies", finding, looked=looked)
+    told = listed([f"{count} in {place}" for place, count in missing.items()])
+    return [
+        Finding(
+            "bodies",
+            Level.PROBLEM,
+            f"of {plural(looked, 'live task')} that were looked at "
+            f"{plural(sum(missing.values()), 'has', 'have')} no body any more ({told})",
+            "somebody deleted rows or a partition of tidemill.tasks by hand, or restored a part "
+            "of a backup; a claim makes dead letters of them",
+            {"looked": looked, "missing": missing},
+        )
+    ]
+
+
+def dead_letters(rows: Rows) -> list[Finding]:
+    """Judge tasks that failed for good, and the types that take their workers down."""
+    total = sum(row["tasks"] for row in rows)
+    poison = [row for row in rows if row["crashed"]]
+    found = [_poison(row) for row in poison]
+    if not total:
+        return ok("dead_letters", "no dead letters", tasks=0)
+    names = [f"{row['type']} {row['tasks']:,}" for row in rows]
+    found.append(
+        Finding(
+            "dead_letters",
+            Level.NOTE,
+            f"{plural(total, 'dead letter')} ({listed(names)})",
+            "look why: GET /api/dead-letters; then POST /api/dead-letters/replay or …/purge",
+            {"tasks": total, "by_type": {row["type"]: row["tasks"] for row in rows}},
+        )
+    )
+    return found
+
+
+def _poison(row: Row) -> Finding:
+    return Finding(
+        "dead_letters",
+        Level.WARNING,
+        f"{plural(row['crashed'], 'task')} of the type {row['type']} crashed or hung workers until "
+        f"given up, last {duration(row['seconds'])} ago",
+        "look into the workers' logs at that time (memory, native code, a hung handler); until it "
+        f"is mended pause the type: POST /api/task-types/{row['type']}/pause",
+        {"type": row["type"], "tasks": row["crashed"]},
+    )
+
+
+def queues(rows: Rows) -> list[Finding]:
+    """Judge queues whose tasks wait and that nobody serves."""
+    found = [each for row in rows if (each := _unserved(row))]
+    waiting = sum(row["waiting"] for row in rows)
+    return found or ok(
+        "queues", f"{plural(len(rows), 'queue')}, none waits unserved", waiting=waiting
+    )
+
+
+def _unserved(row: Row) -> Finding | None:
+    if not row["waiting"] or row["oldest_seconds"] < UNSERVED_SECONDS:
+        return None
+    name = row["name"]
+    figures = {"queue": name, "oldest_seconds": row["oldest_seconds"]}
+    since = duration(row["oldest_seconds"])
+    if row["paused"] or row["owner_paused"]:
+        by = f"TaskQueue {row['owner_name']}" if row["owner_paused"] else "API or command line"
+        finding = f"the queue {name} is paused by {by}; its oldest task waits for {since}"
+        advice = f"POST /api/queues/{name}/resume, or spec.paused of the TaskQueue"
+        return Finding("queues", Level.NOTE, finding, advice, figures)
+    if row["served"]:
+        return None
+    finding = f"no worker serves the queue {name}; its oldest task waits for {since}"
+    advice = f"tidemill worker package.module:app --queue {name}"
+    return Finding("queues", Level.WARNING, finding, advice, figures)
