@@ -1,7 +1,7 @@
-"""From parsed JSON to tasks: runs the request models and names every fault with its place."""
+"""From parsed JSON to requests: runs their models and names every fault with its place."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -9,6 +9,8 @@ from pydantic_core import ErrorDetails
 from tidemill.errors import Fault, InvalidTask
 from tidemill.models import NewTask
 from tidemill_api.paths import rendered
+from tidemill_api.problems import Problem, summary
+from tidemill_api.requests.fields import Strict
 from tidemill_api.requests.tasks import TaskRequest
 from tidemill_api.strictjson import MAX_FAULTS
 
@@ -35,24 +37,44 @@ _RULES: Mapping[str, str] = {
     "value_error": "{error}",
 }
 _VALUELESS = frozenset({"missing"})
+Request = TypeVar("Request", bound=Strict)
 
 
 def task_of(value: Any, where: str = "") -> NewTask:
     """Return the task in `value`; `where` starts each fault's path. Raises InvalidTask."""
-    try:
-        request = TaskRequest.model_validate(value)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise InvalidTask(*(_fault(each, where) for each in details[:MAX_FAULTS])) from None
-    if faults := request.faults():
-        raise InvalidTask(*(Fault(_under(where, f.field), f.rule, f.value) for f in faults))
+    request = _checked(TaskRequest, value, where)
+    if isinstance(request, list):
+        raise InvalidTask(*request)
     return request.value()
+
+
+def request_of(model: type[Request], value: Any) -> Request:
+    """Return the request in `value`. Raises a 400 problem that names every fault."""
+    request = _checked(model, value)
+    if isinstance(request, list):
+        raise invalid(*request)
+    return request
+
+
+def invalid(*faults: Fault) -> Problem:
+    """Return the problem of a request, other than a task, that breaks rules."""
+    return Problem(400, "invalid-request", summary(faults), faults)
 
 
 def raise_all(faults: Sequence[Fault]) -> None:
     """Raise InvalidTask with the first `MAX_FAULTS` of `faults`, if there are any."""
     if faults:
         raise InvalidTask(*faults[:MAX_FAULTS])
+
+
+def _checked(model: type[Request], value: Any, where: str = "") -> Request | list[Fault]:
+    try:
+        request = model.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return [_fault(each, where) for each in details[:MAX_FAULTS]]
+    faults = request.faults()
+    return [Fault(_under(where, f.field), f.rule, f.value) for f in faults] or request
 
 
 def _under(where: str, field: str) -> str:

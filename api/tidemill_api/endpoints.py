@@ -7,13 +7,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from tidemill_api.encoding import JSON
+from tidemill_api.requests.fields import Strict
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One success answer: what it means and, for JSON, its model (or a list of it)."""
+    """One success answer: what it means and its model (or a list of it); none for no body."""
 
     meaning: str
     model: Any = None
@@ -33,7 +34,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A method on a path. `problems` are the error statuses that it answers besides 500."""
+    """A method on a path. `problems` are the error statuses that it answers besides 500.
+
+    `query` is the model of what may stand in the query; without one the query is not looked at.
+    """
 
     method: str
     path: str
@@ -45,13 +49,14 @@ class Endpoint:
     problems: tuple[int, ...] = ()
     bodies: Mapping[str, Any] = field(default_factory=dict[str, Any])
     parameters: tuple[Parameter, ...] = ()
+    query: type[Strict] | None = None
 
 
 PROBLEMS: Final[Mapping[int, str]] = {
     400: "malformed or invalid; each fault is named",
     404: "there is no such thing",
     408: "the body did not arrive in time",
-    409: "the idempotency key belongs to another task",
+    409: "what is there does not allow it; the answer says what",
     413: "the body or a payload is too large",
     415: "the content type is not one of those listed",
     429: "the queue is full; Retry-After says when to try again",

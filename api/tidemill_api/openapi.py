@@ -42,7 +42,8 @@ def _schemas(endpoints: tuple[Endpoint, ...]) -> tuple[dict[str, Json], Json]:
     inputs = [_input("serialization", ProblemAnswer)]
     for each in endpoints:
         inputs += [_input("validation", model) for model in each.bodies.values()]
-        inputs += [_input("serialization", reply.model) for reply in each.replies.values()]
+        replies = (reply.model for reply in each.replies.values())
+        inputs += [_input("serialization", model) for model in replies if model is not None]
     made, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REF)
     return {key: schema for (key, _), schema in made.items()}, definitions.get("$defs", {})
 
@@ -64,19 +65,34 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Json]) -> Json:
         "tags": [endpoint.tag],
         "responses": {**problems, **replies},
     }
-    if endpoint.parameters:
-        operation["parameters"] = [_parameter(each) for each in endpoint.parameters]
+    parameters = [_parameter(each) for each in (*endpoint.parameters, *_query(endpoint))]
+    if parameters:
+        operation["parameters"] = parameters
     if endpoint.bodies:
         content = {media: {"schema": schemas[_key(m)]} for media, m in endpoint.bodies.items()}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
+def _query(endpoint: Endpoint) -> list[Parameter]:
+    """Return the parameters that the endpoint's model of its query allows."""
+    if endpoint.query is None:
+        return []
+    found: list[Parameter] = []
+    fields: dict[str, Json] = endpoint.query.model_json_schema()["properties"]
+    for name, schema in fields.items():
+        # absent is how a query says null
+        kinds = [kind for kind in schema.get("anyOf", [schema]) if kind != {"type": "null"}]
+        told = {k: v for k, v in kinds[0].items() if k not in ("title", "description")}
+        meaning = schema.get("description", name.replace("_", " "))
+        found.append(Parameter(name, "query", meaning, told))
+    return found
+
+
 def _reply(reply: Reply, schemas: dict[str, Json]) -> Json:
-    made: Json = {
-        "description": reply.meaning,
-        "content": {reply.media: {"schema": schemas[_key(reply.model)]}},
-    }
+    made: Json = {"description": reply.meaning}
+    if reply.model is not None:
+        made["content"] = {reply.media: {"schema": schemas[_key(reply.model)]}}
     if reply.headers:
         made["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}}

@@ -43,8 +43,8 @@ class PayloadCheck:
     def __init__(self, name: str, schema: dict[str, Any] | None) -> None:
         """Compile `schema`; one that is not a JSON Schema makes every payload faulty."""
         self.schema = schema
+        self.broken: str | None = None
         self._name = name
-        self._broken: str | None = None
         self._validator: Validator | None = None
         if schema is not None:
             self._validator = self._compiled(schema)
@@ -53,7 +53,7 @@ class PayloadCheck:
     def faults(self, payload: Any, where: str = "payload") -> list[Fault]:
         """Return what is wrong with `payload`; `where` starts each fault's path."""
         if self._validator is None:
-            return [] if self._broken is None else [self._unusable(where, self._broken)]
+            return [] if self.broken is None else [self._unusable(where, self.broken)]
         if self._accepts is not None and self._accepts(payload):
             return []
         try:
@@ -63,11 +63,14 @@ class PayloadCheck:
             return [self._unusable(where, f"{type(error).__name__} while checking")]
 
     def _compiled(self, schema: dict[str, Any]) -> Validator | None:
+        if not isinstance(schema.get("$schema", ""), str):
+            self.broken = "$schema must be text"
+            return None
         kind = validator_for(schema, default=Draft202012Validator)
         try:
             kind.check_schema(schema)
-        except SchemaError as error:
-            self._broken = error.message[:_LONGEST_RULE_VALUE]
+        except (SchemaError, RecursionError) as error:
+            self.broken = str(getattr(error, "message", "is nested too deep"))[:_LONGEST_RULE_VALUE]
             return None
         # An empty registry: a schema never makes this process fetch an address.
         return kind(schema, registry=Registry())

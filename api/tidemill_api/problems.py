@@ -99,7 +99,8 @@ def internal() -> Problem:
 
 def _of_core(error: Exception, status: int, name: str) -> Problem:
     faults: Sequence[Fault] = getattr(error, "faults", ())
-    problem = Problem(status, name, _DISCREET.get(name) or _summary(error, faults), faults)
+    detail = summary(faults) if faults else _printable(str(error))
+    problem = Problem(status, name, _DISCREET.get(name) or detail, faults)
     if status in (429, 503):
         wait: float = getattr(error, "retry_after", RETRY_SECONDS)
         problem.headers["Retry-After"] = str(max(1, math.ceil(wait)))
@@ -115,9 +116,8 @@ def _of_http(error: web.HTTPException) -> Problem:
     return problem
 
 
-def _summary(error: Exception, faults: Sequence[Fault]) -> str:
-    if not faults:
-        return _printable(str(error))
+def summary(faults: Sequence[Fault]) -> str:
+    """Return a sentence for `faults`, at least one."""
     first = f"{faults[0].field}: {faults[0].rule}"
     return _printable(first if len(faults) == 1 else f"{first} (and {len(faults) - 1} more)")
 

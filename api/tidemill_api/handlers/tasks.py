@@ -1,22 +1,19 @@
 """Tasks: enqueue one or many, look at one."""
 
 import json
-import re
 from typing import Any, Final, cast
-from uuid import UUID
 
 from aiohttp import web
 
 from tidemill.errors import Fault, InvalidTask, TaskNotFound
 from tidemill.models import NewTask
-from tidemill_api import batches, checking, reading, strictjson
+from tidemill_api import batches, checking, incoming, reading, strictjson
 from tidemill_api.context import API
 from tidemill_api.encoding import answer
 from tidemill_api.shapes import tasks as shapes
 from tidemill_api.types import check_payload
 
 KEY_HEADER: Final = "Idempotency-Key"
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 async def create(request: web.Request) -> web.Response:
@@ -57,19 +54,19 @@ async def create_many(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """Return a task as it is now."""
-    task_id = _task_id(request)
+    task_id = incoming.task_id(request)
     task = await request.app[API].store.tasks.get(task_id)
     if task is None:
-        raise _no_task(str(task_id))
+        raise incoming.no_task(task_id)
     return answer(shapes.task_json(task))
 
 
 async def history(request: web.Request) -> web.Response:
     """Return what happened to a task, oldest first."""
-    task_id = _task_id(request)
+    task_id = incoming.task_id(request)
     events = await request.app[API].store.tasks.history(task_id)
     if not events:
-        raise _no_task(str(task_id))
+        raise incoming.no_task(task_id)
     return answer([shapes.event_json(event) for event in events])
 
 
@@ -105,14 +102,3 @@ def _bound_payloads(
         text = json.dumps(task.payload, ensure_ascii=False, separators=(",", ":"))
         if len(text) > most or len(text.encode()) > most:
             raise reading.too_large(most, f"tasks[{place}].payload" if batch else "payload")
-
-
-def _task_id(request: web.Request) -> UUID:
-    text = request.match_info["id"]
-    if not _UUID.fullmatch(text):
-        raise _no_task(text[:80])
-    return UUID(text)
-
-
-def _no_task(text: str) -> TaskNotFound:
-    return TaskNotFound(f"no task has the id {text}")

@@ -1,21 +1,32 @@
 """The kinds of fields that requests are made of."""
 
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from tidemill.errors import Fault
 from tidemill.models import NAMED_PRIORITIES, queue_name_pattern, type_name_pattern
+from tidemill.states import Status
 
 TEN_YEARS = 315_360_000.0
 ONE_YEAR = 31_536_000.0
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
 
 
 class Strict(BaseModel):
     """A request or a part of one: unknown fields are refused, nothing is coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def faults(self) -> Sequence[Fault]:
+        """Return the rules broken between fields."""
+        return ()
 
 
 def _instant(value: object) -> object:
@@ -42,6 +53,51 @@ def _priority(value: object) -> object:
     return value
 
 
+def uuid_of(text: str) -> UUID | None:
+    """Return the UUID in `text`, written the usual way, or None."""
+    return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def _id(value: object) -> object:
+    found = uuid_of(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be a UUID")
+    return found
+
+
+def _status(value: object) -> object:
+    if value not in _STATUSES:
+        raise ValueError(f"must be one of {', '.join(_STATUSES)}")
+    return Status(value)
+
+
+def _from_text(most: int) -> Callable[[object], object]:
+    """Return what reads a whole number from 1 to `most` out of a query."""
+
+    def number(value: object) -> object:
+        if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+            raise ValueError("must be a whole number")
+        if not 1 <= int(value) <= most:
+            raise ValueError(f"must be from 1 to {most}")
+        return int(value)
+
+    return number
+
+
+MOST_LISTED: Final = 1000
+_STATUSES: Final = tuple(each.value for each in Status)
+
+Id = Annotated[UUID, BeforeValidator(_id), WithJsonSchema({"type": "string", "format": "uuid"})]
+StatusName = Annotated[
+    Status,
+    BeforeValidator(_status),
+    WithJsonSchema({"type": "string", "enum": list(_STATUSES)}),
+]
+PageSize = Annotated[
+    int,
+    BeforeValidator(_from_text(MOST_LISTED)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 100}),
+]
 Instant = Annotated[
     datetime,
     BeforeValidator(_instant),

@@ -1,5 +1,6 @@
 """Retry policies in requests."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -33,10 +34,10 @@ class RetryRequest(Strict):
             delays_seconds=tuple(self.delays_seconds),
         )
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Sequence[Fault]:
         """Return the rules broken between fields."""
         listed = self.policy == "list"
         if listed != bool(self.delays_seconds):
             rule = "is required for policy list" if listed else "is for policy list only"
             return [Fault("retry.delays_seconds", rule)]
-        return []
+        return ()
