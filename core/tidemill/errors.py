@@ -4,6 +4,7 @@
     ├── ConfigurationError      a setting, an app reference or a command line that cannot work
     ├── InvalidTask             a task that breaks a rule; carries one `Fault` for each broken rule
     │   └── UnknownType         its type is not registered, and types are enforced
+    ├── InvalidSchedule         a schedule that breaks a rule; carries one `Fault` for each
     ├── NotFound
     │   ├── TaskNotFound
     │   └── QueueNotFound
@@ -54,6 +55,15 @@ class InvalidTask(TidemillError):
 
 class UnknownType(InvalidTask):
     """The task's type is not registered and unknown types are rejected."""
+
+
+class InvalidSchedule(TidemillError):
+    """A schedule that breaks one or more rules; nothing of it was stored."""
+
+    def __init__(self, *faults: Fault) -> None:
+        """Keep `faults` in the order found."""
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = faults
 
 
 class NotFound(TidemillError):
