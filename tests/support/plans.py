@@ -10,23 +10,26 @@ import asyncpg
 from tidemill import sql
 
 Plan = dict[str, Any]
+_REMOVED = ("Filter", "Index Recheck")
+_ANALYZE = "ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON"
 Connection = asyncpg.Connection  # generic in its type stubs only
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan of a table: `rows` are all that it looked at, over all its loops."""
+    """One scan of a table: `rows` looked at and `buffers` touched, over all its loops."""
 
     table: str
     kind: str
     index: str | None
     loops: int
     rows: float
+    buffers: int
 
 
 async def explained(connection: Any, name: str, *args: Any) -> Plan:
     """Run a statement, planned for these values (as through a pooler), and undo it."""
-    return await _undone(connection, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql.load(name)}", *args)
+    return await _undone(connection, f"EXPLAIN ({_ANALYZE}) {sql.load(name)}", *args)
 
 
 async def prepare(connection: Any, name: str, *args: Any) -> None:
@@ -38,7 +41,7 @@ async def prepare(connection: Any, name: str, *args: Any) -> None:
 
 async def executed(connection: Any, name: str, *args: Any) -> Plan:
     """Run a prepared statement with the plan it has, and undo it."""
-    text = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s_{name} ({_literals(args)})"
+    text = f"EXPLAIN ({_ANALYZE}) EXECUTE s_{name} ({_literals(args)})"
     return await _undone(connection, text)
 
 
@@ -48,7 +51,7 @@ def scans(plan: Plan) -> list[Scan]:
     for node in _nodes(plan):
         if "Relation Name" in node and node["Node Type"] != "ModifyTable":
             loops = node["Actual Loops"]
-            removed = node.get("Rows Removed by Filter", 0)
+            removed = sum(node.get(f"Rows Removed by {why}", 0) for why in _REMOVED)
             found.append(
                 Scan(
                     table=node["Relation Name"],
@@ -56,9 +59,23 @@ def scans(plan: Plan) -> list[Scan]:
                     index=node.get("Index Name"),
                     loops=loops,
                     rows=(node["Actual Rows"] + removed) * loops,
+                    buffers=node["Shared Hit Blocks"] + node["Shared Read Blocks"],
                 )
             )
     return found
+
+
+def touched(plan: Plan) -> int:
+    """Return how many buffers a statement touched, those of functions that it calls included.
+
+    A part that only writes runs after the rest and is not in the figures of the top.
+    """
+    parts = [plan, *(node for node in _nodes(plan) if _runs_last(node))]
+    return sum(part["Shared Hit Blocks"] + part["Shared Read Blocks"] for part in parts)
+
+
+def _runs_last(node: Plan) -> bool:
+    return node["Node Type"] == "ModifyTable" and node.get("Parent Relationship") == "InitPlan"
 
 
 async def _undone(connection: Any, text: str, *args: Any) -> Plan:
@@ -85,5 +102,5 @@ def _literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list):
-        return "'{" + ",".join("NULL" if each is None else str(each) for each in value) + "}'"
+        return "'{" + ",".join("NULL" if each is None else f'"{each}"' for each in value) + "}'"
     return f"'{value}'"

@@ -1,0 +1,116 @@
+"""The calls of statements whose plans are tested on full tables, and why the others are not."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from tests.support.full import BATCH, QUEUES, Case, Sample
+from tidemill.models import NewTask
+from tidemill.store.rules import MAX_PAYLOAD_BYTES
+from tidemill.store.tasks import enqueue_arguments
+
+NOBODY: Final = UUID("01a20000-0000-7000-8000-000000000000")
+
+
+def _one(ids: object) -> UUID:
+    found = list(ids) if isinstance(ids, list) else []
+    return found[0] if found else NOBODY
+
+
+def _hour_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def _claim(
+    ranges: tuple[list[int], ...] = ([], [], [], []),
+    whole: Sequence[int] = (),
+    guarded: Sequence[int] = (),
+    epoch: int = 1,
+) -> Case:
+    return Case(
+        "claim",
+        lambda _: [1, epoch, BATCH, 30.0, *ranges, list(whole), list(guarded), False],
+    )
+
+
+def _finish(outcome: str) -> Case:
+    def arguments(sample: Sample) -> list[object]:
+        count = len(sample.leased)
+        return [sample.leased, sample.tokens, [outcome] * count, [1.0] * count, None, None, None]
+
+    return Case("finish", arguments)
+
+
+def _enqueue(*, keys: bool) -> Case:
+    def arguments(sample: Sample) -> Sequence[object]:
+        tasks = [
+            NewTask(type="t", queue="q1", idempotency_key=f"new{n}" if keys else None)
+            for n in range(len(sample.ready) or 1)
+        ]
+        return enqueue_arguments(tasks, "accept", MAX_PAYLOAD_BYTES, create_queues=True)
+
+    return Case("enqueue", arguments)
+
+
+_ALL: Final = list(range(1, QUEUES + 1))
+
+CASES: Final[Mapping[str, Case]] = {
+    "claim near the floor": _claim(([1, 1], [2, 2], [0, 1], [0, 500_000])),
+    "claim whole queues": _claim(whole=_ALL),
+    "claim of starved tasks": _claim(guarded=_ALL),
+    "claim of a refused worker": _claim(whole=_ALL, epoch=2),
+    "enqueue": _enqueue(keys=False),
+    "enqueue with keys": _enqueue(keys=True),
+    "extend": Case("extend", lambda s: [s.leased, s.tokens, 30.0]),
+    "finish with success": _finish("succeeded"),
+    "finish for good": _finish("failed"),
+    "finish and give back": _finish("released"),
+    "recover": Case("recover", lambda _: [BATCH, 3]),
+    "promote": Case("promote", lambda _: [BATCH]),
+    "task that is ready": Case("task", lambda s: [_one(s.ready)]),
+    "task that is scheduled": Case("task", lambda s: [_one(s.scheduled)]),
+    "task that runs": Case("task", lambda s: [_one(s.leased)]),
+    "task that is done": Case("task", lambda s: [_one(s.done)]),
+    "attempts": Case("attempts", lambda s: [_one(s.done), _hour_ago()]),
+    "tokens_recorded": Case("tokens_recorded", lambda s: [s.leased, s.tokens, _hour_ago()]),
+    "worker_release": Case("worker_release", lambda s: [3, s.tokens]),
+    "worker_expire": Case("worker_expire", lambda _: [[3]]),
+    "keys_expire": Case("keys_expire", lambda _: [BATCH]),
+    "fold": Case("fold", lambda _: [BATCH]),
+    "snapshots": Case("snapshots", lambda _: [1000, 60.0]),
+    "stats": Case("stats", lambda _: [60.0]),
+}
+
+_SMALL = "a table of some rows: queues, limits, types, workers or schedules"
+
+NOT_TESTED: Final[Mapping[str, str]] = {
+    "buckets_expire": "statistics: some thousand rows, by primary key, once a minute",
+    "decision_record": "one insert",
+    "decisions_expire": "a decision is written only when it changes; kept a week",
+    "fold_lock": "an advisory lock",
+    "notify": "no table",
+    "partitions_ensure": "the catalogue",
+    "pod_leases": _SMALL + "; then as worker_expire",
+    **dict.fromkeys(
+        (
+            "queue_configure",
+            "queue_disown",
+            "queue_fields",
+            "queue_limits",
+            "queue_limits_settle",
+            "queues",
+            "types",
+            "types_register",
+            "worker_epoch",
+            "worker_leave",
+            "worker_predecessors",
+            "worker_process",
+            "worker_register",
+            "worker_seen",
+        ),
+        _SMALL,
+    ),
+    "workers_expire": _SMALL + "; one look into leases_worker for each that left",
+}
+"""Statements without a case, each with the reason."""
