@@ -38,11 +38,12 @@ class Settings:
     """The settings of a process. Components read the part that concerns them."""
 
     database_url: str = _setting(
-        "", "where Postgres is: postgresql://user:password@host:5432/name; of several hosts, separated "
-        "by commas, the one that is writable",
+        "",
+        "where Postgres is: postgresql://user:password@host:5432/name; of several hosts, separated "
+        "by commas, the one that can be written to",
         group="database",
         secret=True,
-    )  # fmt: skip
+    )
     database_direct_url: str = _setting(
         "",
         "the same database past a transaction pooler, for LISTEN and migrations; "
@@ -54,9 +55,10 @@ class Settings:
         "", "CA certificate that the server's certificate is verified against", group="database"
     )
     database_password_file: str = _setting(
-        "", "file with the password, read at each new connection; instead of one in the address",
+        "",
+        "file with the password, read at each new connection; instead of one in the address",
         group="database",
-    )  # fmt: skip
+    )
     database_pooler: str = _setting(
         "none",
         "what stands between: `transaction` for PgBouncer in transaction mode",
@@ -67,7 +69,12 @@ class Settings:
         8, "most connections of one process", group="database", least=2, most=200
     )
     database_connect_seconds: float = _setting(
-        10.0, "how long to try one server for a connection", group="database", unit="s", least=0.1, most=300
+        10.0,
+        "how long to try one server for a connection",
+        group="database",
+        unit="s",
+        least=0.1,
+        most=300,
     )
     database_statement_seconds: float = _setting(
         30.0, "longest statement", group="database", unit="s", least=0.1, most=3600
@@ -105,6 +112,12 @@ class Settings:
     app: str = _setting("", "the app that workers run: package.module:attribute", group="worker")
     queues: str = _setting(
         "*", "queues to work on, comma-separated, `name` or `name=weight`; * = all", group="worker"
+    )
+    queue_order: str = _setting(
+        "weighted",
+        "which queue comes first: by `weighted` turns, or in the `strict` order of the names",
+        group="worker",
+        choices=("weighted", "strict"),
     )
     concurrency: int = _setting(
         20, "tasks that one worker process runs at once", group="worker", least=1, most=10_000

@@ -10,7 +10,7 @@ from tests.support.worker import claimed, eventually, run_of
 from tidemill.errors import DatabaseUnavailable
 from tidemill.models import Finish, Lease
 from tidemill.states import Outcome
-from tidemill_worker.finisher import Finisher
+from tidemill_worker.finisher import Finisher, Telling
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.run import Run
 
@@ -55,18 +55,34 @@ def released() -> list[str]:
 
 
 @pytest.fixture
+def freed() -> list[str]:
+    return []
+
+
+@pytest.fixture
 async def finisher(
-    flushes: Flushes, ledger: Ledger, released: list[str]
+    flushes: Flushes, ledger: Ledger, released: list[str], freed: list[str]
 ) -> AsyncIterator[Finisher]:
-    made = Finisher(flushes, ledger, lambda: None, released.append, lambda: None)
+    """Queues have limits where their id is even."""
+    telling = Telling(
+        recorded=lambda: None,
+        released=released.append,
+        limited=lambda queue_id: queue_id % 2 == 0,
+        freed=freed.append,
+        failed=lambda: None,
+    )
+    made = Finisher(flushes, ledger, telling)
     async with made:
         yield made
 
 
 def ended(
-    ledger: Ledger, result: object = None, outcome: Outcome = Outcome.SUCCEEDED
+    ledger: Ledger,
+    result: object = None,
+    outcome: Outcome = Outcome.SUCCEEDED,
+    **task: object,
 ) -> tuple[Run, Finish]:
-    run = run_of(claimed(created_at=datetime.now(UTC)))
+    run = run_of(claimed(created_at=datetime.now(UTC), **task))
     ledger.add([run])
     return run, Finish(lease=run.task.lease, outcome=outcome, result=result)
 
@@ -130,6 +146,16 @@ async def test_a_release_is_told_to_others(
     finisher.add(*ended(ledger))
     assert await finisher.flushed(5)
     assert released == ["default"]
+
+
+async def test_an_end_in_a_queue_with_limits_is_told_whatever_it_was(
+    finisher: Finisher, ledger: Ledger, released: list[str], freed: list[str]
+) -> None:
+    finisher.add(*ended(ledger, queue_id=2, queue="limited"))
+    finisher.add(*ended(ledger, queue_id=2, queue="limited"))
+    finisher.add(*ended(ledger, queue_id=3, queue="open"))
+    assert await finisher.flushed(5)
+    assert (freed, released) == (["limited"], [])
 
 
 def test_the_ledger_knows_the_shortest_lease_ever() -> None:

@@ -31,6 +31,13 @@ def test_other_queues_are_refused(setting: str) -> None:
         parse_queues(setting)
 
 
+@pytest.mark.parametrize("setting", ["*", "a=2,b", " * "])
+def test_a_strict_order_is_that_of_names_without_weights(setting: str) -> None:
+    assert parse_queues("urgent, rest", strict=True) == ("urgent", "rest")
+    with pytest.raises(ConfigurationError, match=r"TIDEMILL_QUEUE_ORDER strict: TIDEMILL_QUEUES"):
+        parse_queues(setting, strict=True)
+
+
 def test_only_in_a_pod_a_worker_names_its_container_s_instance() -> None:
     assert describe(Settings(), None).instance is None
     in_pod = describe(Settings(pod_uid="u", pod_name="p", container="c"), ("a",))

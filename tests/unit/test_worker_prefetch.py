@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.errors import ConfigurationError
-from tidemill_worker.prefetch import MOST, Prefetch, room, worth_claiming
+from tidemill_worker.prefetch import MOST, Prefetch, free_slots, room, worth_claiming
 
 
 def test_nothing_is_claimed_ahead_before_anything_was_seen_to_finish() -> None:
@@ -65,6 +65,12 @@ def test_room_never_lets_more_be_held_than_slots_and_two_prefetches(
 def test_without_prefetch_a_slot_stays_taken_until_its_outcome_is_recorded() -> None:
     assert room(slots=20, ahead=0, open_runs=15, held=20) == 0
     assert room(slots=20, ahead=0, open_runs=15, held=15) == 5
+
+
+def test_only_slots_that_nothing_waits_for_are_free() -> None:
+    assert free_slots(slots=20, open_runs=15, room=500) == 5
+    assert free_slots(slots=20, open_runs=500, room=500) == 0
+    assert free_slots(slots=20, open_runs=0, room=3) == 3
 
 
 def test_a_small_claim_waits_for_the_large_one() -> None:

@@ -1,8 +1,9 @@
 """The claim loop: one for each process, so workers do not stampede.
 
 It claims when there is room and reason: after a full claim at once, after a short one when a hint,
-an acknowledgement or the poll interval says to look again. While heartbeats fail, or the operator
-has marked this worker, it claims nothing.
+the poll interval or a queue's rate says to look again. Of queues with limits it takes no more than
+there are free slots, so a slot that becomes free is a reason too. While heartbeats fail, or the
+operator has marked this worker, it claims nothing.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from tidemill_worker.backoff import Backoff
 from tidemill_worker.finisher import Finisher
 from tidemill_worker.heart import lease_until
 from tidemill_worker.ledger import Ledger
-from tidemill_worker.prefetch import Prefetch, room, worth_claiming
+from tidemill_worker.prefetch import Prefetch, free_slots, room, worth_claiming
 from tidemill_worker.registration import Registration
 from tidemill_worker.run import Run
 from tidemill_worker.slots import Slots
@@ -28,6 +29,9 @@ from tidemill_worker.supervision import watch_over
 
 HAND_BACK_SECONDS = 2.0
 """A prefetched task that has waited this long was a wrong guess: others may have free slots."""
+
+RATE_SECONDS = 0.02
+"""How often to look, at most, at a queue whose rate is used up."""
 
 log = logging.getLogger("tidemill.worker")
 
@@ -66,6 +70,8 @@ class Dispatcher(Service):
         self._failed = failed
         self._wake = asyncio.Event()
         self._more = True
+        self._kept_out = False
+        self._look_at = float("-inf")
         self._unknown = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -108,21 +114,23 @@ class Dispatcher(Service):
                 log.warning("the database does not know this worker: registering anew")
                 await self._recover()
                 continue
-            limit = self._limit()
-            if limit and self._more and self._allowed():
-                await self._claim(limit)
+            limit, free = self._limits()
+            reason = self._more or (self._kept_out and free > 0)
+            if limit and reason and self._allowed():
+                await self._claim(limit, free)
             else:
                 await self._pause()
 
-    def _limit(self) -> int:
-        """Return how many tasks to claim now; 0 = rather wait."""
+    def _limits(self) -> tuple[int, int]:
+        """Return how many tasks to claim now (0 = rather wait), and how many could run at once."""
         parts, now = self._parts, time.monotonic()
         self._hand_back(now)
         recording, held, waiting = len(parts.finisher), len(parts.ledger), parts.slots.waiting
         usable, ahead = parts.slots.usable, self._ahead(now)
-        free = room(slots=usable, ahead=ahead, open_runs=held - recording, held=held)
-        worth = worth_claiming(room=free, most=usable + ahead, waiting=waiting, recording=recording)
-        return free if worth else 0
+        most = room(slots=usable, ahead=ahead, open_runs=held - recording, held=held)
+        worth = worth_claiming(room=most, most=usable + ahead, waiting=waiting, recording=recording)
+        free = free_slots(slots=usable, open_runs=held - recording, room=most)
+        return (most if worth else 0), free
 
     def _ahead(self, now: float) -> int:
         slots = self._parts.slots
@@ -135,10 +143,11 @@ class Dispatcher(Service):
             if count:
                 log.info("gave back %d tasks that waited for a slot", count)
 
-    async def _claim(self, limit: int) -> None:
+    async def _claim(self, limit: int, free: int) -> None:
         sent_at = time.monotonic()
+        claimer = self._parts.registration.claimer
         try:
-            claimed = await self._parts.registration.claimer.claim(limit)
+            claimed = await claimer.claim(limit, free=free)
         except Exception as error:
             metrics.DATABASE_ERRORS.labels("claim").inc()
             if not isinstance(error, TidemillError):
@@ -147,7 +156,9 @@ class Dispatcher(Service):
             await self._recover()
             return
         self._backoff.reset()
-        self._more = len(claimed) >= limit
+        self._more = claimer.more
+        self._kept_out = claimer.has_limits and free < limit and len(claimed) >= free
+        self._look_at = time.monotonic() + self._look_in(claimer.retry_in)
         metrics.CLAIMED.observe(len(claimed))
         self._offer(claimed, sent_at)
 
@@ -178,8 +189,13 @@ class Dispatcher(Service):
 
     async def _pause(self) -> None:
         """Wait for a reason to look again."""
-        spread = 1 + random.uniform(-JITTER, JITTER)
+        seconds = self._look_in() if self._more else self._look_at - time.monotonic()
         try:
-            await asyncio.wait_for(self._wake.wait(), self._poll_seconds * spread)
+            await asyncio.wait_for(self._wake.wait(), max(0.0, seconds))
         except TimeoutError:
             self._more = True
+
+    def _look_in(self, rate_seconds: float | None = None) -> float:
+        """Return in how many seconds to look again, hint or not."""
+        poll = self._poll_seconds * (1 + random.uniform(-JITTER, JITTER))
+        return poll if rate_seconds is None else min(poll, max(RATE_SECONDS, rate_seconds))

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Protocol
@@ -46,29 +47,32 @@ class Outcomes(Protocol):
         ...
 
 
-class Finisher(Service):
-    """`add` an end; `recorded` is called after each flush.
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whom the finisher tells."""
 
-    `released` is called with the queue of each task that somebody else may run now, `failed` should
-    this part ever end by an error of its own.
-    """
+    recorded: Callable[[], None]
+    """Called after each flush."""
+    released: Callable[[str], None]
+    """Called with a queue of which somebody else may run a task that was given back."""
+    limited: Callable[[int], bool]
+    """Whether the queue with this id has limits."""
+    freed: Callable[[str], None]
+    """Called with a queue with limits, of which a task has ended."""
+    failed: Callable[[], None]
+    """Called should this part ever end by an error of its own."""
+
+
+class Finisher(Service):
+    """`add` an end: it gets recorded."""
 
     name = "finisher"
 
-    def __init__(
-        self,
-        leases: Outcomes,
-        ledger: Ledger,
-        recorded: Callable[[], None],
-        released: Callable[[str], None],
-        failed: Callable[[], None],
-    ) -> None:
+    def __init__(self, leases: Outcomes, ledger: Ledger, telling: Telling) -> None:
         """Record through `leases`; take settled runs off the `ledger`."""
         self._leases = leases
         self._ledger = ledger
-        self._recorded = recorded
-        self._released = released
-        self._failed = failed
+        self._telling = telling
         self._chronicle = Chronicle()
         self._waiting: deque[Ending] = deque()
         self._flushing = 0
@@ -92,7 +96,7 @@ class Finisher(Service):
         """Start recording."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self.name)
-            watch_over(self._task, self._failed)
+            watch_over(self._task, self._telling.failed)
 
     async def flushed(self, seconds: float) -> bool:
         """Wait until everything is acknowledged, `seconds` at most; return whether it is."""
@@ -120,7 +124,7 @@ class Finisher(Service):
                 self._flushing = len(batch)
                 await self._flush(batch)
                 self._flushing = 0
-                self._recorded()
+                self._telling.recorded()
             self._arrived.clear()
             self._empty.set()
 
@@ -177,14 +181,23 @@ class Finisher(Service):
             if finish.lease not in recorded:
                 metrics.LEASES_LOST.inc()
                 log.warning("the lease was lost: nothing recorded", extra=run.described())
-        counts = Counter((run.task.type, finish.outcome) for run, finish in ends)
-        for (kind, outcome), count in counts.items():
+        self._chronicle.tell(ends, self._count(ends))
+
+    def _count(self, ends: Sequence[Ending]) -> Counter[Outcome]:
+        """Count `ends`, tell who waits for such, and return how many there are of each outcome."""
+        outcomes: Counter[Outcome] = Counter()
+        kinds = Counter(
+            (run.task.type, finish.outcome, run.task.queue_id, run.task.queue)
+            for run, finish in ends
+        )
+        for (kind, outcome, queue_id, queue), count in kinds.items():
             metrics.ATTEMPTS.labels(kind, outcome.value).inc(count)
-        outcomes = Counter(finish.outcome for _, finish in ends)
-        if Outcome.RELEASED in outcomes:
-            for queue in {r.task.queue for r, f in ends if f.outcome is Outcome.RELEASED}:
-                self._released(queue)
-        self._chronicle.tell(ends, outcomes)
+            outcomes[outcome] += count
+            if self._telling.limited(queue_id):
+                self._telling.freed(queue)
+            elif outcome is Outcome.RELEASED:
+                self._telling.released(queue)
+        return outcomes
 
 
 def _blames_an_outcome(error: Exception) -> bool:

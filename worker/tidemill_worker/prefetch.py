@@ -1,4 +1,4 @@
-"""How many tasks to claim ahead of free slots: a measurement and two pure rules."""
+"""How many tasks to claim ahead of free slots: a measurement and three pure rules."""
 
 from tidemill.errors import ConfigurationError
 
@@ -47,6 +47,11 @@ def room(*, slots: int, ahead: int, open_runs: int, held: int) -> int:
     claimed while the batch before it is being recorded.
     """
     return max(0, min(slots + ahead - open_runs, slots + 2 * ahead - held, MOST))
+
+
+def free_slots(*, slots: int, open_runs: int, room: int) -> int:
+    """Return how many tasks could start at once: all that may be taken of queues with limits."""
+    return max(0, min(slots - open_runs, room))
 
 
 def worth_claiming(*, room: int, most: int, waiting: int, recording: int) -> bool:

@@ -8,11 +8,17 @@ from tidemill.models import queue_name_pattern
 ALL = "*"
 
 
-def parse_queues(setting: str) -> tuple[str, ...] | None:
+def parse_queues(setting: str, *, strict: bool = False) -> tuple[str, ...] | None:
     """Return the names in `setting`, or None for all queues. Raises ConfigurationError.
 
-    `name=weight` names a queue as often as its weight.
+    `name=weight` names a queue as often as its weight. In a `strict` order, which is that of the
+    names, there are neither weights nor `*`.
     """
+    if strict and (setting.strip() == ALL or "=" in setting):
+        raise ConfigurationError(
+            "TIDEMILL_QUEUE_ORDER strict: TIDEMILL_QUEUES must name the queues in their order, "
+            f"without weights (got {setting!r})"
+        )
     entries = [entry.strip() for entry in setting.split(",") if entry.strip()]
     if not entries:
         raise ConfigurationError(f"TIDEMILL_QUEUES must name queues, or * (got {setting!r})")

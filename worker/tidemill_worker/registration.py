@@ -21,12 +21,14 @@ class Registration:
         *,
         queues: Sequence[str] | None,
         lease_seconds: float,
+        strict: bool = False,
     ) -> None:
-        """Describe the worker; nothing is registered yet."""
+        """Describe the worker; nothing is registered yet. `strict`: the order of `queues` is."""
         self._store = store
         self._info = info
         self._queues = queues
         self._lease_seconds = lease_seconds
+        self._strict = strict
         self._worker: WorkerIdentity | None = None
         self._claimer: Claimer | None = None
 
@@ -76,6 +78,10 @@ class Registration:
     def _take(self, worker: WorkerIdentity) -> None:
         if self._claimer is None:
             self._claimer = Claimer(
-                self._store, worker, queues=self._queues, lease_seconds=self._lease_seconds
+                self._store,
+                worker,
+                queues=self._queues,
+                lease_seconds=self._lease_seconds,
+                strict=self._strict,
             )
         self._worker = self._claimer.worker = worker

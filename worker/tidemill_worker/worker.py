@@ -18,7 +18,7 @@ from tidemill.store import Store
 from tidemill_worker import metrics
 from tidemill_worker.dispatcher import Dispatcher, Parts
 from tidemill_worker.drain import Drained, drain, leave
-from tidemill_worker.finisher import Finisher
+from tidemill_worker.finisher import Finisher, Telling
 from tidemill_worker.heart import Hearing, Heart
 from tidemill_worker.identity import describe
 from tidemill_worker.ledger import Ledger
@@ -45,15 +45,22 @@ class Worker:
         self._app = app
         self._db = Database.of(settings, application="tidemill-worker")
         store = self._store = Store.of(self._db)
-        queues = parse_queues(settings.queues)
+        strict = settings.queue_order == "strict"
+        queues = parse_queues(settings.queues, strict=strict)
         self._ledger = Ledger()
         self._registration = Registration(
-            store, describe(settings, queues), queues=queues, lease_seconds=settings.lease_seconds
+            store,
+            describe(settings, queues),
+            queues=queues,
+            lease_seconds=settings.lease_seconds,
+            strict=strict,
         )
         self._prefetch = Prefetch(settings.prefetch)
         self._hints = Hints(self._db)
         self._finisher = Finisher(
-            store.leases, self._ledger, self._room_changed, self._hints.hint, self._fail
+            store.leases,
+            self._ledger,
+            Telling(self._room_changed, self._hints.hint, self._is_limited, self._freed, self._fail),
         )
         self._slots = Slots(
             app.tasks, concurrency=settings.concurrency, record=self._record, lose=self._lose
@@ -205,6 +212,14 @@ class Worker:
         if finish.run_seconds:
             RUN_SECONDS.observe(run.task.type, finish.run_seconds)
         self._finisher.add(run, finish)
+
+    def _is_limited(self, queue_id: int) -> bool:
+        return self._registration.claimer.is_limited(queue_id)
+
+    def _freed(self, queue: str) -> None:
+        """A task of a queue with limits has ended: another may run, here or elsewhere."""
+        self._dispatcher.hint(queue)
+        self._hints.hint(queue)
 
     def _fail(self) -> None:
         self.failed.set()

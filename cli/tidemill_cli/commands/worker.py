@@ -21,6 +21,7 @@ Examples:
 @click.argument("app", required=False)
 @with_settings(
     "queues",
+    "queue_order",
     "concurrency",
     "prefetch",
     "lease_seconds",

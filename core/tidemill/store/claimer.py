@@ -38,6 +38,8 @@ class Claimer:
         self.worker = worker
         self.retry_in: float | None = None
         """Seconds until the rate of a queue lets something run that waits now; None = none waits."""
+        self.more = True
+        """Whether the last claim may have left something that it could have taken."""
         self._store = store
         self._wanted = None if queues is None else Counter(queues)
         self._lease_seconds = lease_seconds
@@ -83,7 +85,9 @@ class Claimer:
             if room > 0:
                 take = self._claim_limited if limited else self._claim_open
                 claimed += await take(queues, room)
-        return await self._runnable(claimed)
+        runnable = await self._runnable(claimed)
+        self.more = len(claimed) >= limit or len(runnable) < len(claimed)
+        return runnable
 
     async def _claim_open(self, queues: Sequence[int], limit: int) -> list[ClaimedTask]:
         """Claim from queues without limits: one statement, or two with starved tasks first."""
