@@ -74,7 +74,7 @@ def drain_script(queue_id: int, first_worker: int, batch: int) -> Script:
         {
             1: ":worker", 2: "1", 3: ":batch", 4: "30",
             5: "ARRAY[:queue, :queue]", 6: "ARRAY[0, 0]", 7: "ARRAY[0, 1]",
-            8: "ARRAY[0, :floor]", 9: "ARRAY[]",
+            8: "ARRAY[0, :floor]", 9: "ARRAY[]", 10: "ARRAY[]", 11: "false",
         },
     )  # fmt: skip
     finish = with_variables(
@@ -103,7 +103,7 @@ def drain_script(queue_id: int, first_worker: int, batch: int) -> Script:
 def enqueue_script(batch: int) -> Script:
     """Return one enqueue of `batch` tasks."""
     values = dict.fromkeys(range(1, 15), "NULL")
-    values |= {1: ":types", 2: ":payloads", 3: ":queues", 15: "'accept'"}
+    values |= {1: ":types", 2: ":payloads", 3: ":queues", 15: "'accept'", 16: "true"}
     enqueue = with_variables(sql.load("enqueue"), values)
     once = (
         "SELECT array_fill(:type::text, ARRAY[:batch::integer]) AS types, "
