@@ -18,6 +18,7 @@ DATABASE = (
     "database_url",
     "database_direct_url",
     "database_ca_file",
+    "database_password_file",
     "database_pooler",
     "database_wait_seconds",
 )

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 from tidemill import sql
-from tidemill.db import Database, Record, Session, translated
+from tidemill.db import Database, Record, Session
+from tidemill.dberrors import translated
 from tidemill.errors import ConfigurationError, DatabaseUnavailable, SchemaMismatch
 
 LATEST = sql.migrations()[-1][0]

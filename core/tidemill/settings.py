@@ -190,6 +190,23 @@ class Settings:
         unit="s", least=0, most=86400,
     )  # fmt: skip
 
+    retention_seconds: float = _setting(
+        60.0, "time between removals of ended tasks that were kept long enough; 0 = never",
+        group="maintenance", unit="s", least=0, most=86400,
+    )  # fmt: skip
+    keep_succeeded_seconds: float = _setting(
+        604_800.0, "how long a task that succeeded is kept; a queue may set its own",
+        group="maintenance", unit="s", least=0, most=315_360_000,
+    )  # fmt: skip
+    keep_failed_seconds: float = _setting(
+        2_592_000.0, "how long a dead letter is kept; a queue may set its own",
+        group="maintenance", unit="s", least=0, most=315_360_000,
+    )  # fmt: skip
+    keep_cancelled_seconds: float = _setting(
+        604_800.0, "how long a cancelled task is kept; a queue may set its own",
+        group="maintenance", unit="s", least=0, most=315_360_000,
+    )  # fmt: skip
+
     operator_namespaces: str = _setting(
         "", "namespaces that the operator watches, comma-separated; empty = all", group="operator"
     )

@@ -60,6 +60,7 @@ def settings_with(settings: Settings, url: str) -> Settings:
         database_direct_url="",
         database_pooler="none",
         database_ca_file="",
+        database_password_file="",
     )
 
 
