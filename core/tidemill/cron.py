@@ -69,9 +69,10 @@ def next_slot(cron: str, zone: str, after: datetime) -> datetime | None:
 
     Raises ValueError for what `faults` names.
     """
-    place, start, every = _zone(zone), after.astimezone(UTC), _is_wildcard(cron)
+    place, expression, start = _zone(zone), _expression(cron), after.astimezone(UTC)
+    every = _is_wildcard(expression)
     second_pass: datetime | None = None
-    for wall in _walls(cron, _local(start - _backwards(place, start), place)):
+    for wall in CronSim(expression, _local(start - _backwards(place, start), place)):
         first, second = _instants(wall, place, every=every)
         if second is not None and second > start and second_pass is None:
             second_pass = second
@@ -165,19 +166,15 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _expression(cron: str) -> str:
+    """Return the five fields. Raises ValueError with the rule that `cron` breaks."""
+    if rule := _cron_rule(cron):
+        raise ValueError(f"cron: {rule} (got {cron!r})")
     return ALIASES.get(cron, cron)
 
 
-def _is_wildcard(cron: str) -> bool:
-    minute, hour, *_ = _expression(cron).split()
+def _is_wildcard(expression: str) -> bool:
+    minute, hour, *_ = expression.split()
     return minute.startswith("*") or hour.startswith("*")
-
-
-def _walls(cron: str, after: datetime) -> Iterator[datetime]:
-    """Yield the matching wall clock times after `after`. Raises ValueError."""
-    if rule := _cron_rule(cron):
-        raise ValueError(f"cron: {rule} (got {cron!r})")
-    return CronSim(_expression(cron), after)
 
 
 def _backwards(zone: ZoneInfo, moment: datetime) -> timedelta:
