@@ -7,11 +7,21 @@ acted on; a full batch runs again at once. An interval of 0 switches a duty off.
 from collections.abc import Callable
 
 from tidemill.maintenance.duties import Expirer, Folder, Partitioner, Promoter, Recoverer
+from tidemill.maintenance.retention import Lapser, Retainer
 from tidemill.service import Loop
 from tidemill.settings import Settings
 from tidemill.store import Store
 
-__all__ = ["Expirer", "Folder", "Partitioner", "Promoter", "Recoverer", "duties"]
+__all__ = [
+    "Expirer",
+    "Folder",
+    "Lapser",
+    "Partitioner",
+    "Promoter",
+    "Recoverer",
+    "Retainer",
+    "duties",
+]
 
 Hint = Callable[[str], None]
 
@@ -24,5 +34,7 @@ def duties(store: Store, settings: Settings, hint: Hint | None = None) -> list[L
         Folder(store, settings.fold_seconds),
         Expirer(store, settings.expire_seconds),
         Partitioner(store, settings.partition_seconds),
+        Lapser(store, settings.expire_seconds),
+        Retainer(store, settings),
     ]
     return [loop for loop in loops if loop.interval > 0]

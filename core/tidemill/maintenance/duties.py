@@ -15,8 +15,11 @@ BATCH = 1000
 Hint = Callable[[str], None]
 
 
-class _Duty(Loop):
+class Duty(Loop):
+    """What all duties have: the store, and a count of what was done."""
+
     def __init__(self, name: str, store: Store, interval: float, hint: Hint | None = None) -> None:
+        """Act on `store` every `interval` seconds; tell `hint` which queues got something."""
         super().__init__(name, interval)
         self._store = store
         self._hint = hint
@@ -32,7 +35,7 @@ class _Duty(Loop):
                 self._hint(queue)
 
 
-class Promoter(_Duty):
+class Promoter(Duty):
     """Moves tasks that are due to their queues."""
 
     def __init__(self, store: Store, interval: float, hint: Hint | None = None) -> None:
@@ -46,7 +49,7 @@ class Promoter(_Duty):
         return self._done(promoted.total())
 
 
-class Recoverer(_Duty):
+class Recoverer(Duty):
     """Takes back the leases of workers that died or hung."""
 
     def __init__(
@@ -67,7 +70,7 @@ class Recoverer(_Duty):
         return self._done(recovered.total())
 
 
-class Folder(_Duty):
+class Folder(Duty):
     """Folds appended statistics into buckets."""
 
     def __init__(self, store: Store, interval: float) -> None:
@@ -79,7 +82,7 @@ class Folder(_Duty):
         return self._done(await self._store.upkeep.fold(BATCH))
 
 
-class Expirer(_Duty):
+class Expirer(Duty):
     """Removes what is past its keep time."""
 
     def __init__(self, store: Store, interval: float) -> None:
@@ -91,7 +94,7 @@ class Expirer(_Duty):
         return self._done(await self._store.upkeep.expire(BATCH))
 
 
-class Partitioner(_Duty):
+class Partitioner(Duty):
     """Creates daily partitions ahead of time."""
 
     def __init__(self, store: Store, interval: float) -> None:

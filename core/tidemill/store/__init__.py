@@ -7,6 +7,7 @@ from tidemill.db import Database
 from tidemill.store.leases import LeaseStore
 from tidemill.store.listing import ListingStore
 from tidemill.store.queues import QueueStore
+from tidemill.store.retention import RetentionStore
 from tidemill.store.scaling import ScalingStore
 from tidemill.store.stats import StatsStore
 from tidemill.store.tasks import TaskStore
@@ -28,6 +29,7 @@ class Store:
     stats: StatsStore
     scaling: ScalingStore
     upkeep: UpkeepStore
+    retention: RetentionStore
     listing: ListingStore
 
     @classmethod
@@ -43,5 +45,6 @@ class Store:
             stats=StatsStore(db),
             scaling=ScalingStore(db),
             upkeep=UpkeepStore(db),
+            retention=RetentionStore(db),
             listing=ListingStore(db),
         )
