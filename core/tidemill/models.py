@@ -205,7 +205,10 @@ class Extension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskType:
-    """A registered task type: its payload's JSON Schema and its defaults."""
+    """A registered task type: its payload's JSON Schema and its defaults.
+
+    `paused` and `app` (who registered it) are for readers: registering does not write them.
+    """
 
     name: str
     schema: dict[str, Any] | None = None
@@ -215,6 +218,8 @@ class TaskType:
     timeout_seconds: float | None = None
     retry: RetryPolicy | None = None
     description: str | None = None
+    paused: bool = False
+    app: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,8 @@ _FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 class Outcome(StrEnum):
     """How an attempt ended, as stored in `attempts.outcome`.
 
-    `LEASE_EXPIRED` is written by recovery only; the others can be reported by the lease's holder.
+    `LEASE_EXPIRED` is written by recovery only, the last three by acts of people; the others can be
+    reported by the lease's holder.
     """
 
     SUCCEEDED = "succeeded"
@@ -39,6 +40,9 @@ class Outcome(StrEnum):
     SNOOZED = "snoozed"  # asked to run later; no retry charged
     RELEASED = "released"  # given back unfinished; no retry charged
     LEASE_EXPIRED = "lease_expired"  # its worker died or hung; will run again
+    REPLAYED = "replayed"  # run again by hand
+    MOVED = "moved"  # to another queue
+    REPRIORITISED = "reprioritised"
 
 
 class Event(StrEnum):

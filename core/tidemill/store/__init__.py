@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from tidemill.db import Database
+from tidemill.store.acts import ActStore
+from tidemill.store.bulk import BulkStore
+from tidemill.store.dead_letters import DeadLetterStore
 from tidemill.store.leases import LeaseStore
 from tidemill.store.listing import ListingStore
 from tidemill.store.queues import QueueStore
@@ -22,6 +25,9 @@ class Store:
 
     db: Database
     tasks: TaskStore
+    acts: ActStore
+    bulk: BulkStore
+    dead_letters: DeadLetterStore
     leases: LeaseStore
     workers: WorkerStore
     types: TypeStore
@@ -38,6 +44,9 @@ class Store:
         return cls(
             db=db,
             tasks=TaskStore(db),
+            acts=ActStore(db),
+            bulk=BulkStore(db),
+            dead_letters=DeadLetterStore(db),
             leases=LeaseStore(db),
             workers=WorkerStore(db),
             types=TypeStore(db),

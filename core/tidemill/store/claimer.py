@@ -32,12 +32,12 @@ class Claimer:
     ) -> None:
         """Claim from `queues`, for `lease_seconds`.
 
-        A queue named twice is looked at first twice as often; with `strict`, the queue that is named
-        first is always first. None = all that no TaskQueue owns, new ones too.
+        A queue named twice is looked at first twice as often; with `strict`, the queue that is
+        named first is always first. None = all that no TaskQueue owns, new ones too.
         """
         self.worker = worker
         self.retry_in: float | None = None
-        """Seconds until the rate of a queue lets something run that waits now; None = none waits."""
+        """Seconds until it is worth to claim again though nothing new came; None = no such time."""
         self.more = True
         """Whether the last claim may have left something that it could have taken."""
         self._store = store
@@ -70,8 +70,8 @@ class Claimer:
     async def claim(self, limit: int, *, free: int | None = None) -> list[ClaimedTask]:
         """Return up to `limit` tasks to run, leased to this worker.
 
-        Of queues with limits, up to `free` (default `limit`): a task that only waits in this process
-        would hold a place that another's could run in. Tasks that cannot run (past their
+        Of queues with limits, up to `free` (default `limit`): a task that only waits in this
+        process would hold a place that another's could run in. Tasks that cannot run (past their
         `expires_at`, without a body, of a paused type) are put where they belong. Raises
         DatabaseUnavailable; the claim may have happened then (see `WorkerStore.release_unknown`).
         """

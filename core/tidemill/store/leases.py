@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Final
 
 from tidemill import sql
 from tidemill.db import Database, Record, Session, column
@@ -24,6 +25,10 @@ from tidemill.retry import MAX_DELAY_SECONDS, RetryPolicy
 from tidemill.states import Outcome
 
 log = logging.getLogger(__name__)
+
+_NOT_A_HOLDERS: Final = frozenset(
+    {Outcome.LEASE_EXPIRED, Outcome.REPLAYED, Outcome.MOVED, Outcome.REPRIORITISED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class LeaseStore:
         limit: int,
         lease_seconds: float,
     ) -> tuple[list[ClaimedTask], int]:
-        """Lease up to `limit` tasks of one queue with limits; return them and how many were allowed.
+        """Lease up to `limit` tasks of a queue with limits; return them and how many they allowed.
 
         The limits' row is locked in a statement before the one that counts what runs: one statement
         doing both counts what was there before it waited. Nothing else happens in the transaction.
@@ -145,8 +150,8 @@ class LeaseStore:
         """
         if not finishes:
             return set()
-        if any(each.outcome is Outcome.LEASE_EXPIRED for each in finishes):
-            raise ValueError("lease_expired is recovery's to record")
+        if any(each.outcome in _NOT_A_HOLDERS for each in finishes):
+            raise ValueError("lease_expired, replayed, moved and reprioritised are not a holder's")
         first = {each.lease: each for each in reversed(finishes)}
         ordered = sorted(first.values(), key=lambda each: each.lease.task_id.bytes)
         rows = await self._db.fetch(

@@ -1,12 +1,14 @@
 """Queues and their settings."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
 
 from tidemill import sql
-from tidemill.db import Database, Session
-from tidemill.errors import Conflict
-from tidemill.jsontext import dumps
+from tidemill.db import Database, Record, Session
+from tidemill.errors import Conflict, QueueNotFound
+from tidemill.jsontext import dumps, loads
 from tidemill.retry import RetryPolicy
 
 
@@ -45,6 +47,55 @@ class QueueSettings:
     def given(self) -> list[str]:
         """Return the names of the settings that are set."""
         return [each.name for each in fields(self) if getattr(self, each.name) is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue with all its settings, as people set them; None = the system's default.
+
+    `paused` by people, `owner_paused` by the TaskQueue that owns it: it runs when neither says so.
+    """
+
+    id: int
+    name: str
+    paused: bool
+    owner_paused: bool
+    owner_name: str | None
+    owner_fields: tuple[str, ...]
+    priority: int | None
+    max_retries: int | None
+    timeout_seconds: float | None
+    retry: RetryPolicy | None
+    lease_seconds: float | None
+    max_depth: int | None
+    max_running: int | None
+    rate_tasks: float | None
+    rate_seconds: float | None
+    unknown_types: str | None
+    starvation_seconds: float | None
+    succeeded_seconds: float | None
+    failed_seconds: float | None
+    cancelled_seconds: float | None
+    created_at: datetime
+    updated_at: datetime
+
+
+_COLUMNS: Final = (
+    "priority",
+    "max_retries",
+    "timeout_seconds",
+    "retry",
+    "lease_seconds",
+    "max_depth",
+    "unknown_types",
+    "starvation_seconds",
+    "succeeded_seconds",
+    "failed_seconds",
+    "cancelled_seconds",
+)
+_LIMITS: Final = ("rate_tasks", "rate_seconds", "max_running")
+SETTINGS: Final = frozenset(_COLUMNS + _LIMITS)
+"""What can be set of a queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +149,90 @@ class QueueStore:
             await session.execute(sql.load("queue_disown"), owner.uid, name)
             await _write_limits(session, queue_id, settings, {*before, *given})
 
+    async def all(self) -> Sequence[Queue]:
+        """Return all queues with all their settings, by name."""
+        return [_queue(row) for row in await self._db.fetch(sql.load("queue"), None)]
+
+    async def get(self, name: str) -> Queue | None:
+        """Return the queue `name`, or None."""
+        row = await self._db.fetchrow(sql.load("queue"), name)
+        return _queue(row) if row else None
+
+    async def put(self, name: str, changes: Mapping[str, Any]) -> Queue:
+        """Make the queue if need be, and write `changes`, by names of SETTINGS; None clears one.
+
+        Raises Conflict, naming the TaskQueue, for a setting that belongs to the queue's owner;
+        ValueError for a name that is no setting.
+        """
+        if unknown := changes.keys() - SETTINGS:
+            raise ValueError(f"not settings of a queue: {', '.join(sorted(unknown))}")
+
+        async def write(session: Session) -> Queue:
+            await session.execute(sql.load("queue_ensure"), name)
+            await session.execute(sql.load("queue_lock"), name)
+            before = await _existing(session, name)
+            if owned := sorted(changes.keys() & set(before.owner_fields)):
+                raise Conflict(
+                    f"{', '.join(owned)} of queue {name!r} belongs to TaskQueue {before.owner_name}"
+                )
+            after = {each: getattr(before, each) for each in SETTINGS} | dict(changes)
+            policy = dumps(after["retry"].to_json()) if after["retry"] else None
+            columns = [after[each] for each in _COLUMNS]
+            columns[_COLUMNS.index("retry")] = policy
+            await session.execute(sql.load("queue_write"), before.id, *columns)
+            await _set_limits(session, before.id, *(after[each] for each in _LIMITS))
+            return await _existing(session, name)
+
+        return await self._db.retrying(write)
+
+    async def pause(self, name: str) -> Queue:
+        """Let no task of the queue start any more. Raises QueueNotFound."""
+        return await self._pause(name, paused=True)
+
+    async def resume(self, name: str) -> Queue:
+        """End a `pause`; the owner's pause is its own. Raises QueueNotFound."""
+        return await self._pause(name, paused=False)
+
+    async def delete(self, name: str) -> None:
+        """Delete a queue that holds nothing: no task that waits, runs, or is still kept.
+
+        Raises QueueNotFound, or Conflict while it holds tasks or belongs to a TaskQueue.
+        """
+
+        async def drop(session: Session) -> None:
+            await session.execute(sql.load("queue_delete_lock"), name)
+            queue = await _existing(session, name)
+            queue_id = await session.fetchval(sql.load("queue_delete"), name)
+            if queue_id is None:
+                owner = queue.owner_name and f"TaskQueue {queue.owner_name} owns it"
+                reason = owner or "it still holds tasks"
+                raise Conflict(f"queue {name!r} cannot be deleted: {reason}")
+            await session.execute(sql.load("queue_forget"), queue_id)
+
+        await self._db.retrying(drop)
+
     async def disown(self, uid: str) -> None:
         """A TaskQueue is gone: nobody owns its queues' settings, and its pause ends."""
         await self._db.execute(sql.load("queue_disown"), uid, None)
+
+    async def _pause(self, name: str, *, paused: bool) -> Queue:
+        await self._db.execute(sql.load("queue_pause"), name, paused)
+        queue = await self.get(name)
+        if queue is None:
+            raise QueueNotFound(f"no queue {name!r}")
+        return queue
+
+
+async def _existing(session: Session, name: str) -> Queue:
+    row = await session.fetchrow(sql.load("queue"), name)
+    if row is None:
+        raise QueueNotFound(f"no queue {name!r}")
+    return _queue(row)
+
+
+def _queue(row: Record) -> Queue:
+    policy = RetryPolicy.from_json(loads(row["retry"])) if row["retry"] else None
+    return Queue(**(dict(row) | {"retry": policy, "owner_fields": tuple(row["owner_fields"])}))
 
 
 async def _write_limits(
@@ -119,4 +251,22 @@ async def _write_limits(
         running,
         settings.max_running,
     )
+    await _settle_limits(session, queue_id)
+
+
+async def _set_limits(
+    session: Session,
+    queue_id: int,
+    rate_tasks: float | None,
+    rate_seconds: float | None,
+    max_running: int | None,
+) -> None:
+    await session.execute(
+        sql.load("queue_limits"), queue_id, True, rate_tasks, rate_seconds, True, max_running
+    )
+    await _settle_limits(session, queue_id)
+
+
+async def _settle_limits(session: Session, queue_id: int) -> None:
     await session.execute(sql.load("queue_limits_settle"), queue_id)
+    await session.execute(sql.load("queue_limits_leases"), queue_id)

@@ -7,7 +7,9 @@ from uuid import UUID
 from tidemill import sql
 from tidemill.db import Database
 from tidemill.errors import NotFound
-from tidemill.models import Lease, WorkerIdentity, WorkerInfo
+from tidemill.models import Finish, Lease, WorkerIdentity, WorkerInfo
+from tidemill.states import Outcome
+from tidemill.store.leases import LeaseStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,15 @@ class WorkerStore:
     async def release_unknown(self, worker: WorkerIdentity, keep: Sequence[Lease]) -> list[UUID]:
         """Give back, uncharged, what the worker holds beyond `keep`; return the tasks' ids."""
         rows = await self._db.fetch(
-            sql.load("worker_release"), worker.id, [lease.token for lease in keep]
+            sql.load("worker_leases"), worker.id, [lease.token for lease in keep]
         )
-        return [row["task_id"] for row in rows]
-
-    async def cancel_requested(self, worker: WorkerIdentity) -> list[Lease]:
-        """Return the leases of this worker whose tasks somebody asked to cancel."""
-        rows = await self._db.fetch(sql.load("worker_cancels"), worker.id)
-        return [Lease(row["task_id"], row["lease_token"]) for row in rows]
+        released = await LeaseStore(self._db).finish(
+            [
+                Finish(lease=Lease(row["task_id"], row["lease_token"]), outcome=Outcome.RELEASED)
+                for row in rows
+            ]
+        )
+        return [lease.task_id for lease in released]
 
     async def expire(self, worker_ids: Sequence[int]) -> int:
         """Dead workers: make their leases recoverable at once; return how many."""

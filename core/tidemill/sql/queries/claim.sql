@@ -79,9 +79,10 @@ WITH worker AS MATERIALIZED (
       LEFT JOIN tidemill.queues q ON q.id = p.queue_id
 ), written AS (
     INSERT INTO tidemill.leases (task_id, lease_token, worker_id, locked_until, claimed_at, seq,
-                                 queue_id, priority, retry_count, crash_count, group_key)
+                                 queue_id, priority, retry_count, crash_count, group_key, limited_queue)
     SELECT l.task_id, l.lease_token, $1::bigint, statement_timestamp() + make_interval(secs => l.lease_seconds),
-           statement_timestamp(), l.seq, l.queue_id, l.priority, l.retry_count, l.crash_count, l.group_key
+           statement_timestamp(), l.seq, l.queue_id, l.priority, l.retry_count, l.crash_count, l.group_key,
+           CASE WHEN $11::boolean THEN l.queue_id END
       FROM leased l
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, started, d_queued, d_running, waits)

@@ -5,7 +5,7 @@
 --   how many seconds the rate lets the next one start where it lets none now (else 0). A queue that
 --   has lost its limits allows any number.
 -- Locks: none; under the lock of limits_lock it is exact.
--- Plan: primary keys, the head of ready_order, a range of leases_queue up to max_running.
+-- Plan: primary keys, the head of ready_order, a range of leases_limited up to max_running.
 SELECT q.id AS queue_id,
        greatest(0, least(coalesce(l.max_running - running.tasks, 2147483647),
                          coalesce(floor(bucket.tokens), 2147483647)))::integer AS tasks,
@@ -20,6 +20,6 @@ SELECT q.id AS queue_id,
  ) AS bucket
  CROSS JOIN LATERAL (
     SELECT count(*) AS tasks FROM (
-        SELECT FROM tidemill.leases x WHERE x.queue_id = q.id AND l.max_running IS NOT NULL LIMIT l.max_running) AS some
+        SELECT FROM tidemill.leases x WHERE x.limited_queue = q.id AND l.max_running IS NOT NULL LIMIT l.max_running) AS some
  ) AS running
  WHERE EXISTS (SELECT FROM tidemill.ready r WHERE r.queue_id = q.id)

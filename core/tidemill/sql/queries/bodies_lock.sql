@@ -1,0 +1,8 @@
+-- Purpose: hold the bodies of tasks that are about to be deleted, so that none lives again meanwhile.
+-- Parameters: $1 task ids, sorted.
+-- Returns the ids that exist.
+-- Locks: the bodies FOR UPDATE, in the order given.
+-- Plan: nested loop over the primary key, one partition each.
+SELECT t.id
+  FROM unnest($1::uuid[]) AS asked (id)
+ CROSS JOIN LATERAL (SELECT b.id FROM tidemill.tasks b WHERE b.id = asked.id FOR UPDATE) AS t

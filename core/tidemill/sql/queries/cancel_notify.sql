@@ -1,0 +1,4 @@
+-- Purpose: tell workers that a task of theirs was asked to cancel; without it their next heartbeat does.
+-- Parameters: $1 workers.
+-- Locks: none that outlives the statement.
+SELECT pg_notify('tidemill_cancel', asked.worker_id::text) FROM unnest($1::bigint[]) AS asked (worker_id)
