@@ -177,6 +177,10 @@ class Settings:
         5.0, "time between searches for expired leases; 0 = never", group="maintenance",
         unit="s", least=0, most=3600,
     )  # fmt: skip
+    schedule_seconds: float = _setting(
+        1.0, "time between looks for cron schedules whose slot has come; 0 = never",
+        group="maintenance", unit="s", least=0, most=3600,
+    )  # fmt: skip
     fold_seconds: float = _setting(
         5.0, "time between foldings of statistics; 0 = never", group="maintenance",
         unit="s", least=0, most=3600,

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from tidemill.maintenance.duties import Expirer, Folder, Partitioner, Promoter, Recoverer
 from tidemill.maintenance.retention import Lapser, Retainer
+from tidemill.maintenance.scheduler import Scheduler
 from tidemill.service import Loop
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill.store.firing import EnqueueRules
 
 __all__ = [
     "Expirer",
@@ -20,6 +22,7 @@ __all__ = [
     "Promoter",
     "Recoverer",
     "Retainer",
+    "Scheduler",
     "duties",
 ]
 
@@ -31,6 +34,7 @@ def duties(store: Store, settings: Settings, hint: Hint | None = None) -> list[L
     loops: list[Loop] = [
         Promoter(store, settings.promote_seconds, hint),
         Recoverer(store, settings.recover_seconds, settings.max_crashes, hint),
+        Scheduler(store, settings.schedule_seconds, EnqueueRules.of(settings), hint),
         Folder(store, settings.fold_seconds),
         Expirer(store, settings.expire_seconds),
         Partitioner(store, settings.partition_seconds),

@@ -12,6 +12,7 @@ from tidemill.store.listing import ListingStore
 from tidemill.store.queues import QueueStore
 from tidemill.store.retention import RetentionStore
 from tidemill.store.scaling import ScalingStore
+from tidemill.store.schedules import ScheduleStore
 from tidemill.store.stats import StatsStore
 from tidemill.store.tasks import TaskStore
 from tidemill.store.types import TypeStore
@@ -34,6 +35,7 @@ class Store:
     queues: QueueStore
     stats: StatsStore
     scaling: ScalingStore
+    schedules: ScheduleStore
     upkeep: UpkeepStore
     retention: RetentionStore
     listing: ListingStore
@@ -53,6 +55,7 @@ class Store:
             queues=QueueStore(db),
             stats=StatsStore(db),
             scaling=ScalingStore(db),
+            schedules=ScheduleStore(db),
             upkeep=UpkeepStore(db),
             retention=RetentionStore(db),
             listing=ListingStore(db),

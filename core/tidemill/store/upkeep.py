@@ -34,6 +34,7 @@ class UpkeepStore:
     async def expire(self, limit: int) -> int:
         """Remove what is past its keep time; return how many rows went."""
         removed = _affected(await self._db.execute(sql.load("keys_expire"), limit))
+        removed += _affected(await self._db.execute(sql.load("slots_expire"), limit))
         for statement in ("buckets_expire", "workers_expire", "decisions_expire"):
             removed += _affected(await self._db.execute(sql.load(statement)))
         return removed
