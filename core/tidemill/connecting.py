@@ -29,6 +29,16 @@ END $$
 """
 
 
+# asyncpg looks up array types when it meets them, and for that sets `jit` for the session, which a
+# pooler would pass on to others. So they are looked up at once, in a transaction that is undone.
+_ARRAY_TYPES: Final = (
+    "bool", "int2", "int4", "int8", "float8", "text", "uuid", "json", "jsonb", "timestamptz",
+)  # fmt: skip
+_OF_ALL_TYPES: Final = "SELECT " + ", ".join(
+    f"${place}::{name}[]" for place, name in enumerate(_ARRAY_TYPES, 1)
+)
+
+
 class Connector:
     """Opens sessions for one purpose. Call it; it suits asyncpg's pool."""
 
@@ -53,17 +63,19 @@ class Connector:
         certificates), or ConfigurationError for a file that cannot be read any more.
         """
         options = self._options() | given
-        if len(self._hosts) < 2:  # noqa: PLR2004 - one server, or the driver's defaults
-            where = _name(self._hosts[0]) if self._hosts else ""
-            with translated(where):
-                return await asyncpg.connect(**options)
-        return await self._first_that_will_do(options)
+        if len(self._hosts) > 1:
+            return await self._first_that_will_do(options)
+        return await self._open(_name(*self._hosts), options)
 
     async def _first_that_will_do(self, options: dict[str, Any]) -> Connection:
+        asked = target(self._settings, direct=self._direct)
+        writable = asked == "read-write"
+        options["target_session_attrs"] = "any" if writable else asked
         failures: list[errors.TidemillError] = []
         for host in tuple(self._hosts):
+            one = options | {"host": host[0], "port": host[1]}
             try:
-                connection = await self._open(host, options)
+                connection = await self._open(_name(host), one, writable=writable)
             except (errors.DatabaseUnavailable, errors.DatabaseRefused) as error:
                 failures.append(error)
             else:
@@ -72,15 +84,16 @@ class Connector:
                 return connection
         raise _all_of(failures) from failures[-1].__cause__
 
-    async def _open(self, host: Host, options: dict[str, Any]) -> Connection:
-        asked = target(self._settings, direct=self._direct)
-        of_driver = "any" if asked == "read-write" else asked
-        one: dict[str, Any] = {"host": host[0], "port": host[1], "target_session_attrs": of_driver}
-        with translated(_name(host)):
-            connection: Connection = await asyncpg.connect(**options | one)
+    async def _open(
+        self, where: str, options: dict[str, Any], *, writable: bool = False
+    ) -> Connection:
+        with translated(where):
+            connection: Connection = await asyncpg.connect(**options)
             try:
-                if asked == "read-write":
+                if writable:
                     await connection.execute(_MUST_BE_WRITABLE)
+                if self.pooled:
+                    await _look_up_types(connection)
             except BaseException:
                 connection.terminate()
                 raise
@@ -90,7 +103,13 @@ class Connector:
         return connect_options(self._settings, application=self._application, direct=self._direct)
 
 
-def _name(host: Host) -> str:
+async def _look_up_types(connection: Connection) -> None:
+    await connection.execute("BEGIN")
+    await connection.prepare(_OF_ALL_TYPES)
+    await connection.execute("ROLLBACK")
+
+
+def _name(host: Host = ("", None)) -> str:
     name = f"[{host[0]}]" if ":" in host[0] else host[0]
     return f"{name}:{host[1]}" if host[1] else name
 

@@ -38,6 +38,13 @@ _REFUSED: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
+# PgBouncer has one code for all that it does not like.
+_POOLER_REFUSES: Final = (
+    "authentication failed",
+    "no such user",
+    "no such database",
+    "does not exist",
+)
 _UNDONE: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _UNUSABLE: Final = (
     asyncpg.InternalClientError,  # its protocol is in a state that asyncpg cannot leave
@@ -100,11 +107,17 @@ def _translation(error: asyncpg.PostgresError, where: str) -> errors.TidemillErr
     code = getattr(error, "sqlstate", "") or ""
     if code in _TIDEMILL_CODES:
         return _TIDEMILL_CODES[code](str(error))
-    if isinstance(error, _REFUSED):
+    if isinstance(error, _REFUSED) or _pooler_refuses(error):
         return errors.DatabaseRefused(f"the database refused: {_told(error)}")
     if isinstance(error, AWAY) or _lacks_partition(error):
         return errors.DatabaseUnavailable(_described(error, where))
     return None
+
+
+def _pooler_refuses(error: asyncpg.PostgresError) -> bool:
+    return isinstance(error, asyncpg.ProtocolViolationError) and any(
+        words in str(error) for words in _POOLER_REFUSES
+    )
 
 
 def _lacks_partition(error: asyncpg.PostgresError) -> bool:

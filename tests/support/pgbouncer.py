@@ -1,0 +1,139 @@
+"""PgBouncer in transaction mode in front of a test's server.
+
+The program is the machine's own. Where it is missing, root on a Debian gets it installed (and is
+told so); anybody else gets an error that says what to install.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import psycopg
+
+from tests.support.waiting import until
+from tidemill_cli.local import launch
+from tidemill_cli.local.account import account_for
+from tidemill_cli.local.postgres import HOST, free_port
+
+SERVER_SESSIONS = 2
+"""Sessions with Postgres that all clients share: few, so that they change hands all the time."""
+
+_SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+_CONFIG = """
+[databases]
+* = host={host} port={server_port}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+pool_mode = transaction
+default_pool_size = {sessions}
+max_client_conn = 300
+auth_type = scram-sha-256
+auth_file = {folder}/users.txt
+admin_users = {user}
+server_login_retry = 0.2
+"""
+
+
+class PgBouncer:
+    """A running PgBouncer. It may be stopped and started again: same port."""
+
+    def __init__(self, folder: Path, server_url: str, sessions: int) -> None:
+        self._server = urlsplit(server_url)
+        self._folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._write_config(sessions)
+
+    def url(self, database: str) -> str:
+        """Return the address of a database through the pooler."""
+        login = self._server.netloc.rpartition("@")[0]
+        netloc = f"{login}@{HOST}:{self.port}"
+        return urlunsplit(self._server._replace(netloc=netloc, path=f"/{database}"))
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        account = account_for(self._folder / "data")
+        with (self._folder / "pgbouncer.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                launch.command(
+                    [program(), str(self._folder / "pgbouncer.ini")],
+                    signal=signal.SIGQUIT,
+                    user=account.user,
+                ),
+                stdout=log,
+                stderr=log,
+            )
+        until(self._answers, seconds=20, what="PgBouncer answers")
+
+    def stop(self) -> None:
+        """End it at once, with all its clients."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(20)
+            self._process = None
+
+    def show(self, what: str) -> list[dict[str, Any]]:
+        """Return the rows of a SHOW on its console."""
+        with psycopg.connect(self.url("pgbouncer"), autocommit=True) as console:
+            found = console.execute(f"SHOW {what}".encode())
+            names = [each.name for each in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def _answers(self) -> bool:
+        log = (self._folder / "pgbouncer.log").read_text()
+        assert self._process is not None
+        assert self._process.poll() is None, log
+        return "process up" in log.rpartition("got SIG")[2]
+
+    def _write_config(self, sessions: int) -> None:
+        user, password = self._server.username or "", unquote(self._server.password or "")
+        config = _CONFIG.format(
+            host=self._server.hostname,
+            server_port=self._server.port,
+            port=self.port,
+            folder=self._folder,
+            user=user,
+            sessions=sessions,
+        )
+        (self._folder / "pgbouncer.ini").write_text(config)
+        (self._folder / "users.txt").write_text(f'"{user}" "{password}"\n')
+
+
+@contextmanager
+def pgbouncer(server_url: str, *, sessions: int = SERVER_SESSIONS) -> Generator[PgBouncer]:
+    """Run a PgBouncer in front of the server of `server_url`."""
+    with tempfile.TemporaryDirectory(prefix="tidemill-pgbouncer-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        running = PgBouncer(folder, server_url, sessions)
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def program() -> str:
+    """Return the path of PgBouncer; install it where that is possible."""
+    if found := shutil.which("pgbouncer", path=_SEARCH):
+        return found
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        print("tests: installing PgBouncer (apt-get)", file=sys.__stderr__)  # past the capture
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for step in (["update"], ["install", "-y", "--no-install-recommends", "pgbouncer"]):
+            command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=240", *step]
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+        if found := shutil.which("pgbouncer", path=_SEARCH):
+            return found
+    raise AssertionError("PgBouncer is needed: install it (on Debian: apt-get install pgbouncer)")
