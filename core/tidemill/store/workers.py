@@ -90,6 +90,11 @@ class WorkerStore:
         )
         return [lease.task_id for lease in released]
 
+    async def cancel_requested(self, worker: WorkerIdentity) -> list[Lease]:
+        """Return the leases of this worker whose tasks somebody asked to cancel."""
+        rows = await self._db.fetch(sql.load("worker_cancels"), worker.id)
+        return [Lease(row["task_id"], row["lease_token"]) for row in rows]
+
     async def expire(self, worker_ids: Sequence[int]) -> int:
         """Dead workers: make their leases recoverable at once; return how many."""
         return len(await self._db.fetch(sql.load("worker_expire"), list(worker_ids)))
