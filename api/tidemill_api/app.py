@@ -1,6 +1,8 @@
 """The aiohttp application, made from the routes."""
 
+import re
 from functools import cache
+from typing import Final
 
 from aiohttp import web
 
@@ -10,6 +12,9 @@ from tidemill_api.middleware import around
 from tidemill_api.openapi import document
 from tidemill_api.routes import ENDPOINTS
 
+_ANY: Final = re.compile(r"\{(\w+)\}")
+"""A part of a path: the handler judges it, braces and all, and says what is wrong."""
+
 
 def build(api: Api) -> web.Application:
     """Return the application that answers with `api`'s parts."""
@@ -17,9 +22,10 @@ def build(api: Api) -> web.Application:
     app[API] = api
     app[DOCUMENT] = _document()
     for each in ENDPOINTS:
-        app.router.add_route(each.method, each.path, each.handler, name=each.name)
+        path = _ANY.sub(r"{\1:[^/]+}", each.path)
+        app.router.add_route(each.method, path, each.handler, name=each.name)
         if each.method == "GET":
-            app.router.add_route("HEAD", each.path, each.handler)
+            app.router.add_route("HEAD", path, each.handler)
     return app
 
 

@@ -24,6 +24,7 @@ class Api:
     settings: Settings
     store: Store
     enqueuer: Enqueuer
+    hints: Hints
     types: TypeRegistry
     health: Health
     figures: QueueFigures
@@ -40,6 +41,7 @@ class Api:
             settings=settings,
             store=store,
             enqueuer=Enqueuer(store.tasks, hints, metrics, settings),
+            hints=hints,
             types=TypeRegistry(store.types.list, reject_unknown=settings.unknown_types == "reject"),
             health=Health(db),
             figures=QueueFigures(store.stats, metrics.registry),

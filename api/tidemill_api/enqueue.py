@@ -3,20 +3,21 @@
 Tasks with an idempotency key go in batches of their own, because they may wait for another
 producer's key. When a shared insert is refused, nothing of it was stored: the tasks that core
 names get their error, or else the batch is halved until the guilty one is alone, and the others
-are stored as if it had never been there.
+are stored as if it had never been there. What is wrong with a queue or a type (full, unknown) is
+found out once: the others of its kind get the same error without another try.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tidemill.batching import Batcher
-from tidemill.errors import Conflict, DatabaseRefused, DatabaseUnavailable, Fault, InvalidTask
+from tidemill.errors import DatabaseRefused, DatabaseUnavailable
 from tidemill.models import Enqueued, NewTask
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill.states import Status
 from tidemill.store.tasks import TaskStore
+from tidemill_api import blame
 from tidemill_api.metrics import ApiMetrics
 
 MOST_TOGETHER: Final = 1000
@@ -26,9 +27,6 @@ KEYED_LANES: Final = 4
 
 MOST_STUCK: Final = 3
 """Tasks of one batch that may each wait out the lock limit (2 s) before the rest is given up."""
-
-_LOCK_NOT_AVAILABLE: Final = "55P03"
-_PLACE: Final = re.compile(r"tasks\[(\d+)\]\.?")
 
 Result = Enqueued | Exception
 
@@ -45,6 +43,7 @@ class Enqueuer:
         self._metrics = metrics
         self._unknown_types = settings.unknown_types
         self._max_payload_bytes = settings.max_payload_bytes
+        self._create_queues = settings.create_queues_on_enqueue == "on"
         self._plain: Batcher[NewTask, Enqueued] = Batcher(
             self._flush, most=MOST_TOGETHER, lanes=1, most_waiting=MOST_WAITING
         )
@@ -55,7 +54,7 @@ class Enqueuer:
     async def one(self, task: NewTask) -> Enqueued:
         """Store a task together with others that come at the same time.
 
-        Raises InvalidTask, IdempotencyConflict, Overloaded, DatabaseUnavailable.
+        Raises InvalidTask, IdempotencyConflict, QueueFull, Overloaded, DatabaseUnavailable.
         """
         batcher = self._plain if task.idempotency_key is None else self._keyed
         made = await batcher.submit(task)
@@ -75,13 +74,16 @@ class Enqueuer:
 
     async def _flush(self, tasks: list[NewTask]) -> Sequence[Result]:
         results: dict[int, Result] = {}
+        refused: dict[blame.Kind, Exception] = {}
         parts, stuck = [list(range(len(tasks)))], 0
         while parts:
-            part = parts.pop()
+            part = _without(refused, parts.pop(), tasks, results)
+            if not part:
+                continue
             try:
                 made = await self._insert([tasks[place] for place in part])
             except (DatabaseUnavailable, DatabaseRefused) as error:
-                waited = _waited_for_another(error)
+                waited = blame.waited_for_another(error)
                 stuck += waited
                 if not waited or stuck > MOST_STUCK:
                     # Nobody's fault: for all that is not stored, what is gets acknowledged.
@@ -90,14 +92,20 @@ class Enqueuer:
                     break
                 parts.extend(_one_by_one(error, part, results))
             except Exception as error:  # noqa: BLE001 - each goes to the one task that caused it
-                parts.extend(_innocent(error, part, results))
+                rest, guilty = blame.innocent(error, part)
+                parts.extend(rest)
+                results.update(guilty)
+                refused.update(blame.kinds(guilty, tasks))
             else:
                 results.update(zip(part, made, strict=True))
         return [results[place] for place in range(len(tasks))]
 
     async def _insert(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         made = await self._store.enqueue(
-            tasks, unknown_types=self._unknown_types, max_payload_bytes=self._max_payload_bytes
+            tasks,
+            unknown_types=self._unknown_types,
+            max_payload_bytes=self._max_payload_bytes,
+            create_queues=self._create_queues,
         )
         self._metrics.batch_size.observe(len(tasks))
         return made
@@ -110,20 +118,19 @@ class Enqueuer:
             self._hints.hint(queue)
 
 
-def _innocent(error: Exception, part: list[int], results: dict[int, Result]) -> list[list[int]]:
-    """Give `error` to the tasks of `part` that caused it, return the parts to try again."""
-    guilty = {0} if len(part) == 1 else _places(error, len(part))
-    if not guilty:
-        middle = len(part) // 2
-        return [part[middle:], part[:middle]]
-    results.update({part[place]: _alone(error, place) for place in guilty})
-    rest = [place for index, place in enumerate(part) if index not in guilty]
-    return [rest] if rest else []
-
-
-def _waited_for_another(error: Exception) -> bool:
-    """Tell whether a key or a new queue was held by a transaction that does not end."""
-    return getattr(error.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+def _without(
+    refused: Mapping[blame.Kind, Exception],
+    part: list[int],
+    tasks: Sequence[NewTask],
+    results: dict[int, Result],
+) -> list[int]:
+    """Return `part` without the tasks of refused kinds, which get their error."""
+    if not refused:
+        return part
+    results.update(
+        {place: refused[kind] for place in part if (kind := blame.kind_of(tasks[place])) in refused}
+    )
+    return [place for place in part if place not in results]
 
 
 def _one_by_one(error: Exception, part: list[int], results: dict[int, Result]) -> list[list[int]]:
@@ -132,21 +139,3 @@ def _one_by_one(error: Exception, part: list[int], results: dict[int, Result]) -
         return [[place] for place in reversed(part)]
     results[part[0]] = error
     return []
-
-
-def _places(error: Exception, count: int) -> set[int]:
-    """Return which tasks of a batch `error` names; empty when it names none."""
-    texts = [f.field for f in error.faults] if isinstance(error, InvalidTask) else [str(error)]
-    found = (_PLACE.match(text) for text in texts)
-    return {int(each[1]) for each in found if each and int(each[1]) < count}
-
-
-def _alone(error: Exception, place: int) -> Exception:
-    """Return `error` as the task at `place` would have got it outside any batch."""
-    if isinstance(error, InvalidTask):
-        marks = ((fault, _PLACE.match(fault.field)) for fault in error.faults)
-        own = [fault for fault, mark in marks if mark is None or int(mark[1]) == place]
-        return type(error)(*(Fault(_PLACE.sub("", f.field, 1), f.rule, f.value) for f in own))
-    if isinstance(error, Conflict):
-        return type(error)(_PLACE.sub("", str(error), 1))
-    return error

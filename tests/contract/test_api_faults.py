@@ -193,9 +193,9 @@ async def test_a_charset_of_utf8_passes(http: aiohttp.ClientSession) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/api/tasks", {"POST"}),
-        ("PUT", "/api/tasks", {"POST"}),
-        ("DELETE", "/api/tasks/batch", {"POST"}),
+        ("PUT", "/api/tasks", {"GET", "HEAD", "POST"}),
+        ("PATCH", "/api/tasks/batch", {"DELETE", "GET", "HEAD", "POST"}),
+        ("GET", "/api/queues/q/pause", {"POST"}),
         ("POST", "/api/stats", {"GET", "HEAD"}),
         ("POST", "/health", {"GET", "HEAD"}),
         ("PATCH", "/api/stats", {"GET", "HEAD"}),

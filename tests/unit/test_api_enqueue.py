@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from tidemill.errors import (
+    Conflict,
     DatabaseUnavailable,
     Fault,
     IdempotencyConflict,
@@ -70,9 +71,12 @@ def made(task: NewTask) -> Enqueued:
 
 
 async def outcome(refusal: Refusal, count: int) -> tuple[RefusingStore, list[Any]]:
+    return await outcomes(refusal, [NewTask(type="t", name=str(n)) for n in range(count)])
+
+
+async def outcomes(refusal: Refusal, tasks: list[NewTask]) -> tuple[RefusingStore, list[Any]]:
     store = RefusingStore(refusal)
     enqueuer = Enqueuer(cast("Any", store), cast("Any", NoHints()), ApiMetrics(), Settings())
-    tasks = [NewTask(type="t", name=str(n)) for n in range(count)]
     calls: list[Awaitable[Enqueued]] = [enqueuer.one(task) for task in tasks]
     results = await asyncio.gather(*calls, return_exceptions=True)
     await enqueuer.close()
@@ -102,7 +106,7 @@ def conflict(places: list[int]) -> Exception:
 
 
 def nameless(_: list[int]) -> Exception:
-    return QueueFull("queue q is full")
+    return Conflict("one of them cannot be stored")
 
 
 def unexpected(_: list[int]) -> Exception:
@@ -193,3 +197,62 @@ async def test_a_database_that_goes_away_while_one_waits_is_not_asked_again() ->
     store, results = await outcome(refusal, 20)
     assert store.tries == 2
     assert {str(result) for result in results} == {"gone"}
+
+
+def of_queues(count: int, *queues: str, key: str | None = None) -> list[NewTask]:
+    return [
+        NewTask(
+            type="t",
+            name=str(n),
+            queue=queues[n % len(queues)],
+            idempotency_key=key and f"{key}{n}",
+        )
+        for n in range(count)
+    ]
+
+
+def room(most: int) -> Refusal:
+    """A queue `full` takes `most` tasks, however they come; others take all."""
+    taken = 0
+
+    def refusal(tasks: Sequence[NewTask]) -> Exception | None:
+        nonlocal taken
+        coming = sum(task.queue == "full" for task in tasks)
+        if coming and taken + coming > most:
+            return QueueFull("queue 'full' is full", retry_after=3)
+        taken += coming
+        return None
+
+    return refusal
+
+
+@pytest.mark.parametrize("most", [0, 1, 10, 250, 500])
+async def test_a_full_queue_is_filled_to_the_brim_and_costs_the_others_little(most: int) -> None:
+    store, results = await outcomes(room(most), of_queues(1000, "full", "free"))
+    refused = [result for result in results[::2] if isinstance(result, QueueFull)]
+    assert len(refused) == 500 - most
+    assert {error.retry_after for error in refused} <= {3}
+    assert all(isinstance(result, Enqueued) for result in results[1::2])
+    assert store.tries <= 60
+
+
+async def test_each_key_is_asked_for_where_a_queue_is_full() -> None:
+    def refusal(tasks: Sequence[NewTask]) -> Exception | None:
+        new = [task for task in tasks if task.name != "7"]  # the key of 7 is known
+        return QueueFull("queue 'full' is full") if new else None
+
+    _, results = await outcomes(refusal, of_queues(20, "full", key="k"))
+    assert [n for n, result in enumerate(results) if isinstance(result, Enqueued)] == [7]
+
+
+async def test_a_queue_that_does_not_exist_is_found_out_once() -> None:
+    def refusal(tasks: Sequence[NewTask]) -> Exception | None:
+        bad = [place for place, task in enumerate(tasks) if task.queue != "there"]
+        if not bad:
+            return None
+        return InvalidTask(Fault(f"tasks[{bad[0]}].queue", "must be a queue that exists"))
+
+    store, results = await outcomes(refusal, of_queues(900, "none", "there", "nope", "there"))
+    assert [str(result) for result in results[::2]] == ["queue: must be a queue that exists"] * 450
+    assert all(isinstance(result, Enqueued) for result in results[1::2])
+    assert store.tries <= 3 + 2  # the first request goes alone

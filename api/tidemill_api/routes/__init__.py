@@ -3,7 +3,20 @@
 from typing import Final
 
 from tidemill_api.endpoints import Endpoint
+from tidemill_api.routes.acts import ACTS
+from tidemill_api.routes.dead_letters import DEAD_LETTERS
+from tidemill_api.routes.queues import QUEUES
 from tidemill_api.routes.system import SYSTEM
 from tidemill_api.routes.tasks import TASKS
+from tidemill_api.routes.types import TYPES
+from tidemill_api.routes.workers import WORKERS
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (*TASKS, *SYSTEM)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *TASKS,
+    *ACTS,
+    *DEAD_LETTERS,
+    *QUEUES,
+    *TYPES,
+    *WORKERS,
+    *SYSTEM,
+)

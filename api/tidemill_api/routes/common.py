@@ -9,4 +9,7 @@ TASK_ID: Final = Parameter("id", "path", "the task's id", {"type": "string", "fo
 BODY: Final = (400, 408, 413, 415)
 """The error statuses of every route that takes a body."""
 
-__all__ = ["BODY", "JSON", "TASK_ID"]
+NO_BODY: Final = (400, 408, 413)
+"""The error statuses of every act that takes none."""
+
+__all__ = ["BODY", "JSON", "NO_BODY", "TASK_ID"]

@@ -3,9 +3,11 @@
 from typing import Final
 
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
-from tidemill_api.handlers import tasks
+from tidemill_api.handlers import lists, tasks
 from tidemill_api.reading import NDJSON_TYPES
+from tidemill_api.requests.queries import TaskQuery
 from tidemill_api.requests.tasks import BatchRequest, TaskRequest
+from tidemill_api.responses.lists import TaskPageAnswer
 from tidemill_api.responses.tasks import BatchAnswer, EventAnswer, TaskAnswer
 from tidemill_api.routes.common import JSON, TASK_ID
 
@@ -49,6 +51,17 @@ TASKS: Final = (
             200: Reply("all tasks were known by their idempotency keys", BatchAnswer),
         },
         problems=(400, 408, 409, 413, 415, 429, 503),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/tasks",
+        handler=lists.tasks,
+        name="listTasks",
+        summary="Tasks, newest first, page by page",
+        tag="tasks",
+        query=TaskQuery,
+        replies={200: Reply("a page of tasks", TaskPageAnswer)},
+        problems=(400, 503),
     ),
     Endpoint(
         method="GET",

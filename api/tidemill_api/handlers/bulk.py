@@ -1,0 +1,58 @@
+"""Acts on all tasks that a filter finds."""
+
+from aiohttp import web
+
+from tidemill.acts import Bulk
+from tidemill_api import incoming
+from tidemill_api.context import API, Api
+from tidemill_api.encoding import answer
+from tidemill_api.handlers.acts import ACTOR
+from tidemill_api.requests.bulk import BulkRequest, MoveRequest, ReprioritiseRequest
+from tidemill_api.shapes.bulk import bulk_json
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel what waits or runs."""
+    api = request.app[API]
+    asked = await incoming.body_of(request, BulkRequest)
+    act = api.store.bulk.cancel(asked.filter.value(), **asked.reach(), actor=ACTOR)
+    return done(api, await act)
+
+
+async def retry(request: web.Request) -> web.Response:
+    """Run now what is scheduled, and replay what failed."""
+    api = request.app[API]
+    asked = await incoming.body_of(request, BulkRequest)
+    act = api.store.bulk.retry(asked.filter.value(), **asked.reach(), actor=ACTOR)
+    return done(api, await act)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete what waits or has failed."""
+    api = request.app[API]
+    asked = await incoming.body_of(request, BulkRequest)
+    return done(api, await api.store.bulk.delete(asked.filter.value(), **asked.reach()))
+
+
+async def reprioritise(request: web.Request) -> web.Response:
+    """Give what waits another priority."""
+    api = request.app[API]
+    asked = await incoming.body_of(request, ReprioritiseRequest)
+    found, priority = asked.filter.value(), asked.priority
+    act = api.store.bulk.reprioritise(found, priority, **asked.reach(), actor=ACTOR)
+    return done(api, await act)
+
+
+async def move(request: web.Request) -> web.Response:
+    """Put what waits into another queue."""
+    api = request.app[API]
+    asked = await incoming.body_of(request, MoveRequest)
+    act = api.store.bulk.move(asked.filter.value(), asked.queue, **asked.reach(), actor=ACTOR)
+    return done(api, await act)
+
+
+def done(api: Api, bulk: Bulk) -> web.Response:
+    """Wake workers for what became claimable, and tell what was done."""
+    for queue in sorted(bulk.queues):
+        api.hints.hint(queue)
+    return answer(bulk_json(bulk))
