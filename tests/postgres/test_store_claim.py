@@ -54,7 +54,7 @@ async def test_queues_are_read_in_the_order_given(store: Store) -> None:
     assert [task.queue for task in found] == ["c", "c", "a", "a"]
 
 
-async def test_ranges_come_before_whole_queues_and_limit_holds_over_all(store: Store) -> None:
+async def test_whole_queues_come_before_ranges_and_limit_holds_over_all(store: Store) -> None:
     worker = await storage.worker(store)
     made = await storage.enqueue(store, 10)
     await storage.enqueue(store, 3, priority=9)
@@ -67,7 +67,7 @@ async def test_ranges_come_before_whole_queues_and_limit_holds_over_all(store: S
     found = await store.leases.claim(worker, plan, 4, 30)
     assert [task.id for task in found] == [each.id for each in made[3:7]]
     both = ClaimPlan(ranges=(Range(queue.id, 0, 1, 10),), whole=(queue.id,), names={})
-    assert [task.priority for task in await store.leases.claim(worker, both, 3, 30)] == [0, 9, 9]
+    assert [task.priority for task in await store.leases.claim(worker, both, 3, 30)] == [9, 9, 0]
 
 
 async def test_a_large_claim_keeps_its_order_whatever_plan_it_gets(

@@ -9,6 +9,7 @@ from tidemill.models import ClaimedTask, Finish, Lease, WorkerIdentity
 from tidemill.states import Outcome
 from tidemill.store import Store
 from tidemill.store.hints import ClaimHints
+from tidemill.store.leases import ClaimPlan
 from tidemill.store.queues import QueueInfo
 from tidemill.store.turns import Turns
 
@@ -52,9 +53,6 @@ class Claimer:
 
     def hear(self, queue: str) -> None:
         """A hint named `queue` ('' = any may have something)."""
-        self._hints.look_everywhere()
-        for hints in self._limited.values():
-            hints.look_everywhere()
         if queue and queue not in self._names.values() and self._wants(queue):
             self._names_until = float("-inf")
 
@@ -77,11 +75,14 @@ class Claimer:
         """
         await self._refresh_queues()
         self.retry_in = None
+        self._hints.start(time.monotonic())
         claimed: list[ClaimedTask] = []
         for limited, queues in self._turns.segments(self._turns.next(), self._limited):
             room = limit - len(claimed)
-            if limited:
-                room = min(room, (limit if free is None else free) - len(claimed))
+            if limited and free is not None:
+                # Once it is first in turn: else a busy queue without limits, which fills what is
+                # claimed ahead, would leave it nothing for ever.
+                room = min(room, max(free - len(claimed), 0 if claimed else 1))
             if room > 0:
                 take = self._claim_limited if limited else self._claim_open
                 claimed += await take(queues, room)
@@ -95,7 +96,7 @@ class Claimer:
         if len(starved) == limit:
             return starved
         began = time.monotonic()
-        plan = self._hints.plan(queues, self._names, began)
+        plan = self._hints.plan(queues, self._names)
         if not plan.ranges and not plan.whole:
             return starved
         limit -= len(starved)
@@ -105,7 +106,7 @@ class Claimer:
 
     async def _claim_starved(self, queues: Sequence[int], limit: int) -> list[ClaimedTask]:
         began = time.monotonic()
-        plan = self._hints.guard(queues, self._names, began)
+        plan = self._hints.guard(queues, self._names)
         if plan is None:
             return []
         claimed = await self._store.leases.claim(self.worker, plan, limit, self._lease_seconds)
@@ -127,17 +128,27 @@ class Claimer:
         return claimed
 
     async def _claim_one_limited(self, queue: int, limit: int) -> list[ClaimedTask]:
+        """Claim from one queue with limits; starved tasks first, when it is time for them."""
         began, hints = time.monotonic(), self._limited[queue]
-        guard = hints.guard([queue], self._names, began)
-        plan = guard or hints.plan([queue], self._names, began)
-        claimed, allowed = await self._store.leases.claim_limited(
+        hints.start(began)
+        starved: list[ClaimedTask] = []
+        if guard := hints.guard([queue], self._names):
+            starved, _ = await self._take_limited(guard, queue, limit)
+            hints.learn_guard(began, time.monotonic())
+        if len(starved) == limit:
+            return starved
+        began, plan = time.monotonic(), hints.plan([queue], self._names)
+        claimed, allowed = await self._take_limited(plan, queue, limit - len(starved))
+        if allowed:
+            hints.learn(plan, claimed, allowed, began, time.monotonic())
+        return starved + claimed
+
+    async def _take_limited(
+        self, plan: ClaimPlan, queue: int, limit: int
+    ) -> tuple[list[ClaimedTask], int]:
+        return await self._store.leases.claim_limited(
             self.worker, plan, queue, limit, self._lease_seconds
         )
-        if guard:
-            hints.learn_guard(began, time.monotonic())
-        elif allowed:
-            hints.learn(plan, claimed, allowed, began, time.monotonic())
-        return claimed
 
     async def _refresh_queues(self) -> None:
         now = time.monotonic()
@@ -145,8 +156,6 @@ class Claimer:
             return
         found = [queue for queue in await self._store.queues.list() if self._takes(queue)]
         names = {queue.id: queue.name for queue in sorted(found, key=self._place)}
-        if names.keys() != self._names.keys():
-            self._hints.look_everywhere()
         self._names, self._names_until = names, now + QUEUES_SECONDS
         self._limited = {
             queue.id: self._limited.get(queue.id) or ClaimHints(strict=self._strict)

@@ -1,93 +1,116 @@
 """Where to look for tasks: memory that makes claims cheap, and never decides what is claimed.
 
 A claim that starts at the head of a queue's index steps over the entries of everything that was
-claimed before and not vacuumed yet: 1,000,000 of them cost 200 ms, while a claim that starts near
-where the last one ended costs under 1 ms. So for each queue and priority the newest claimed place
-is remembered, and the next claim starts some thousands before it. What commits late behind that
-floor, a priority not seen before, or the work of other processes is found by reading the queue
-whole: whenever a claim came back short or there is a queue that nothing was claimed from yet (that
-one first), or once a second, but never for more than a twentieth of the time.
+claimed before and not vacuumed yet: 1,000,000 of them cost 100 ms and more, while a claim that
+starts near where the last one ended costs under 1 ms. So for each queue and priority the newest
+claimed place is remembered, and the next claim starts some thousands before it. Between the known
+priorities, and beyond them, it looks for others: nothing dead lies there. What commits late, behind
+the floor, is found by reading the queue whole: once a second, but never for more than 1/200 of the
+time. A queue that nothing was claimed from yet can only be read whole; that may take 1/20.
 
 Priorities are strict, so a steady stream of high ones would keep a low one waiting for ever. Every
 20th claim that comes back full is followed by a look at the task that waits longest in the lowest
-priority of each queue, by the same share of time.
+priority of each queue.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from tidemill.models import ClaimedTask
 from tidemill.store.leases import ClaimPlan, Range
 
-TRAIL = 5000
+TRAIL: Final = 5000
 """How far, in places, a floor stays behind the newest claim: what other sessions commit late."""
 
-WHOLE_SHARE = 0.05
-"""Most of the time that may go into reading queues whole."""
+WHOLE_SHARE: Final = 0.005
+"""Most of the time that may go into reading known queues whole."""
 
-WHOLE_SECONDS = 1.0
-"""How often a busy queue is read whole."""
+WHOLE_SECONDS: Final = 1.0
+"""How often they are read whole where that is cheap."""
 
-MOST_PRIORITIES = 32
-"""Priorities remembered a queue; others are found by reading it whole."""
+SHARE: Final = 0.05
+"""Most of the time that may go into reading new queues, and into looking for starved tasks."""
 
-GUARD_EVERY = 20
+MOST_PRIORITIES: Final = 32
+"""Priorities remembered a queue; the others are looked for between them."""
+
+GUARD_EVERY: Final = 20
 """Full claims from one look for starved tasks to the next: a claim that came back short has left
 nothing behind."""
 
 RETURNED, FRESH = 0, 1
+_ABOVE, _BELOW = 32768, -32769
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Something costly, done for at most `share` of the time and `seconds` apart at least."""
+
+    share: float
+    seconds: float = 0.0
+    ended: float = float("-inf")
+    cost: float = 0.0
+    due: bool = False
+
+    def decide(self, now: float) -> None:
+        """Say for the round that begins `now` whether it is due."""
+        pause = max(self.seconds, self.cost * (1 / self.share - 1))
+        self.due = now - self.ended >= pause
+        if self.due:
+            self.cost = 0.0
+
+    def spend(self, began: float, now: float) -> None:
+        """Remember that it was done, from `began` to `now`, once more in this round."""
+        self.ended = now
+        self.cost += now - began
 
 
 class ClaimHints:
-    """The memory. Times are monotonic seconds, given by the caller."""
+    """The memory. Times are monotonic seconds, given by the caller.
+
+    A claim is a round: `start`, then `plan` and `learn` for each of its statements.
+    """
 
     def __init__(self, *, strict: bool = False) -> None:
-        """Know nothing: the first plan reads all queues whole. `strict`: in their order always."""
+        """Know nothing. `strict`: queues are looked at in their order, new ones too."""
         self._strict = strict
         self._newest: dict[int, dict[int, int]] = {}
         self._new_turn = 0
-        self._short = True
-        self._whole_end = float("-inf")
-        self._whole_cost = 0.0
+        self._whole = _Budget(WHOLE_SHARE, WHOLE_SECONDS)
+        self._new = _Budget(SHARE)
+        self._guard = _Budget(SHARE)
         self._full_claims = 0
-        self._guard_end = float("-inf")
-        self._guard_cost = 0.0
+        self._full = False
 
-    def look_everywhere(self) -> None:
-        """Plan a whole reading next, as far as its share of time allows."""
-        self._short = True
+    def start(self, now: float) -> None:
+        """Begin a round: what is due now is due for all its statements."""
+        self._full_claims = self._full_claims + 1 if self._full else 0
+        self._full = False
+        self._whole.decide(now)
+        self._new.decide(now)
+        self._guard.decide(now)
+        self._guard.due = self._guard.due and self._full_claims >= GUARD_EVERY
 
-    def plan(self, queues: Sequence[int], names: Mapping[int, str], now: float) -> ClaimPlan:
-        """Return where to look now in `queues`, in their order; `names` of queues by id."""
+    def plan(self, queues: Sequence[int], names: Mapping[int, str]) -> ClaimPlan:
+        """Return where to look in `queues`, in their order; `names` of queues by id."""
         new = [queue for queue in queues if queue not in self._newest]
-        if self._whole_is_due(now, new=bool(new)):
+        if self._whole.due or (self._strict and new and self._new.due):
             return ClaimPlan(whole=tuple(self._new_first(queues, new)), names=names)
-        ranges = [each for queue in queues for each in self._ranges(queue)]
-        return ClaimPlan(ranges=tuple(ranges), names=names)
-
-    def guard(
-        self, queues: Sequence[int], names: Mapping[int, str], now: float
-    ) -> ClaimPlan | None:
-        """Return a plan that takes starved tasks of `queues`, when it is time for one."""
-        pause = self._guard_cost * (1 / WHOLE_SHARE - 1)
-        if self._full_claims < GUARD_EVERY or now - self._guard_end < pause:
-            return None
-        return ClaimPlan(guarded=tuple(queues), names=names)
-
-    def learn_guard(self, began: float, now: float) -> None:
-        """Remember what a look for starved tasks took, from `began` to `now`."""
-        self._full_claims = 0
-        self._guard_end = now
-        self._guard_cost = now - began
+        known = [each for queue in queues for each in self._ranges(queue)]
+        whole = self._new_first(new, new) if self._new.due else ()
+        return ClaimPlan(whole=tuple(whole), ranges=tuple(known), names=names)
 
     def learn(
         self, plan: ClaimPlan, claimed: Sequence[ClaimedTask], limit: int, began: float, now: float
     ) -> None:
         """Remember what a claim by `plan` found, from `began` to `now`."""
-        self._short = len(claimed) < limit
-        self._full_claims = 0 if self._short else self._full_claims + 1
+        self._full = self._full or len(claimed) >= limit
         if plan.whole:
-            self._whole_end = now
-            self._whole_cost = now - began
+            self._new.spend(began, now)
+            if self._whole.due:
+                self._whole.spend(began, now)
         newest: dict[tuple[int, int], int] = {}
         for task in claimed:
             key = (task.queue_id, task.priority)
@@ -97,19 +120,28 @@ class ClaimHints:
         for (queue, priority), seq in newest.items():
             self._note(queue, priority, seq)
 
-    def _whole_is_due(self, now: float, *, new: bool) -> bool:
-        # `new`: there is a queue that nothing was claimed from yet. Ranges would pass it by for as
-        # long as the known queues fill every claim.
-        pause = self._whole_cost * (1 / WHOLE_SHARE - 1)
-        if not (self._short or new):
-            pause = max(pause, WHOLE_SECONDS)
-        return now - self._whole_end >= pause or not self._newest
+    def guard(self, queues: Sequence[int], names: Mapping[int, str]) -> ClaimPlan | None:
+        """Return a plan that takes starved tasks of `queues`, when it is time for one."""
+        return ClaimPlan(guarded=tuple(queues), names=names) if self._guard.due else None
+
+    def learn_guard(self, began: float, now: float) -> None:
+        """Remember what a look for starved tasks took, from `began` to `now`."""
+        self._full_claims = 0
+        self._guard.spend(began, now)
 
     def _ranges(self, queue: int) -> list[Range]:
+        """Return the parts of a known queue in the order of priority, and all between them."""
+        places = self._newest.get(queue)
+        if not places:
+            return []
+        bounds = [_ABOVE, *sorted(places, reverse=True), _BELOW]
         found: list[Range] = []
-        for priority, newest in sorted(self._newest.get(queue, {}).items(), reverse=True):
-            found.append(Range(queue, priority, RETURNED, 0))
-            found.append(Range(queue, priority, FRESH, max(0, newest - TRAIL)))
+        for above, priority in pairwise(bounds):
+            if above - priority > 1:
+                found.append(Range(queue, above, None, 0, beyond=priority))
+            if priority in places:
+                found.append(Range(queue, priority, RETURNED, 0))
+                found.append(Range(queue, priority, FRESH, max(0, places[priority] - TRAIL)))
         return found
 
     def _note(self, queue: int, priority: int, seq: int) -> None:
@@ -118,7 +150,7 @@ class ClaimHints:
         if len(places) > MOST_PRIORITIES:
             del places[next(iter(places))]
 
-    def _new_first(self, queues: Sequence[int], new: list[int]) -> Sequence[int]:
+    def _new_first(self, queues: Sequence[int], new: Sequence[int]) -> Sequence[int]:
         """Return `queues` with another of the `new` ones in front each time."""
         if not new or self._strict:
             return queues

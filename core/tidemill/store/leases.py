@@ -33,24 +33,28 @@ _NOT_A_HOLDERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A part of a queue to claim from: one priority and lane, from a place on."""
+    """A part of a queue to claim from: one priority and lane, from a place on.
+
+    Without a lane: all priorities between `priority` and `beyond`, without these two.
+    """
 
     queue_id: int
     priority: int
-    lane: int
+    lane: int | None
     least_seq: int
+    beyond: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimPlan:
-    """Where to look, in order: `ranges` first, then `whole` queues, then starved tasks.
+    """Where to look, in order: `whole` queues first, then `ranges`, then starved tasks.
 
     Of a `guarded` queue only the task that waits longest in its lowest priority is taken, once it
     has waited for the queue's `starvation_seconds`. `names` of queues by id.
     """
 
-    ranges: tuple[Range, ...] = ()
     whole: tuple[int, ...] = ()
+    ranges: tuple[Range, ...] = ()
     guarded: tuple[int, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict[int, str])
 
@@ -100,13 +104,14 @@ class LeaseStore:
         doing both counts what was there before it waited. Nothing else happens in the transaction.
         """
         async with self._db.transaction() as session:
-            await session.execute(sql.load("limits_lock"), queue_id)
+            held = await session.fetchval(sql.load("limits_lock"), queue_id) is not None
             allowed = await _allowances(session, [queue_id])
             most = min(limit, allowed[0].tasks) if allowed else 0
             if most <= 0:
                 return [], 0
-            rows = await _claim(session, worker, plan, most, lease_seconds, limited=True)
-            if rows:
+            # Without limits to hold, the statement itself looks whether there are any by now.
+            rows = await _claim(session, worker, plan, most, lease_seconds, limited=held)
+            if rows and held:
                 await session.execute(sql.load("limits_draw"), queue_id, len(rows))
         return [_claimed(row, plan.names) for row in rows], most
 
@@ -199,6 +204,7 @@ async def _claim(
         [each.priority for each in plan.ranges],
         [each.lane for each in plan.ranges],
         [each.least_seq for each in plan.ranges],
+        [each.beyond for each in plan.ranges],
         list(plan.whole),
         list(plan.guarded),
         limited,

@@ -1,9 +1,10 @@
 -- Purpose: lease up to $3 tasks to a worker, in one round trip.
 -- Parameters: $1 worker, $2 its epoch, $3 most tasks, $4 lease in seconds where the queue sets none;
---   $5..$8 ranges to read in this order: queue, priority, lane, least seq (a hint that skips the
---   dead index entries of what was claimed before); $9 queues to read whole, after the ranges;
---   $10 queues of which only the task that waits longest in the lowest priority is taken, if it is
---   starved; $11 whether limited queues may be read: their limits' rows are locked then.
+--   $5..$9 ranges to read in this order: queue, priority, lane and least seq (a hint that skips the
+--   dead index entries of what was claimed before), or without a lane all between priority and $9;
+--   $10 queues to read whole, before the ranges; $11 queues of which only the task that waits longest
+--   in the lowest priority is taken, if it is starved; $12 whether limited queues may be read: their
+--   limits' rows are locked then. A queue comes in one of the three only.
 -- Locks: the worker's row FOR SHARE (a drain that marks it waits for us, or we see its mark); each
 --   picked row of ready, skipping locked ones. Nothing waits but the worker's row.
 -- Plan: nested loops over index ready_order, read lazily up to the limit, so only picked rows get
@@ -16,36 +17,49 @@ WITH worker AS MATERIALIZED (
        FOR SHARE
 ), picked AS MATERIALIZED (
     SELECT found.* FROM (
-        SELECT hinted.*
-          FROM unnest($5::integer[], $6::smallint[], $7::smallint[], $8::bigint[])
-            AS hint (queue_id, priority, lane, least)
-         CROSS JOIN LATERAL (
-            SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
-                   r.retry_count, r.crash_count, r.ready_at, r.group_key
-              FROM tidemill.ready r
-             WHERE r.queue_id = hint.queue_id AND r.priority = hint.priority
-               AND r.lane = hint.lane AND r.seq >= hint.least
-               AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $11::boolean)) FROM tidemill.queues q WHERE q.id = hint.queue_id)
-             ORDER BY r.seq LIMIT $3::integer
-               FOR UPDATE SKIP LOCKED
-         ) AS hinted
-        UNION ALL
         SELECT plain.*
-          FROM unnest($9::integer[]) AS whole (queue_id)
+          FROM unnest($10::integer[]) AS whole (queue_id)
          CROSS JOIN LATERAL (
             SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
                    r.retry_count, r.crash_count, r.ready_at, r.group_key
               FROM tidemill.ready r
              WHERE r.queue_id = whole.queue_id
-               AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $11::boolean)) FROM tidemill.queues q WHERE q.id = whole.queue_id)
+               AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $12::boolean)) FROM tidemill.queues q WHERE q.id = whole.queue_id)
              ORDER BY r.priority DESC, r.lane, r.seq LIMIT $3::integer
                FOR UPDATE SKIP LOCKED
          ) AS plain
         UNION ALL
+        SELECT hinted.*
+          FROM unnest($5::integer[], $6::integer[], $7::smallint[], $8::bigint[], $9::integer[])
+            AS hint (queue_id, priority, lane, least, beyond)
+         CROSS JOIN LATERAL (
+            SELECT known.* FROM (
+                SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
+                       r.retry_count, r.crash_count, r.ready_at, r.group_key
+                  FROM tidemill.ready r
+                 WHERE r.queue_id = hint.queue_id AND r.priority = hint.priority
+                   AND r.lane = hint.lane AND r.seq >= hint.least AND hint.lane IS NOT NULL
+                   AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $12::boolean)) FROM tidemill.queues q WHERE q.id = hint.queue_id)
+                 ORDER BY r.seq LIMIT $3::integer
+                   FOR UPDATE SKIP LOCKED
+            ) AS known
+            UNION ALL
+            SELECT between_them.* FROM (
+                SELECT r.ctid AS place, r.seq, r.task_id, r.queue_id, r.priority, r.lane,
+                       r.retry_count, r.crash_count, r.ready_at, r.group_key
+                  FROM tidemill.ready r
+                 WHERE r.queue_id = hint.queue_id AND r.priority < hint.priority AND r.priority > hint.beyond
+                   AND hint.lane IS NULL
+                   AND (SELECT NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $12::boolean)) FROM tidemill.queues q WHERE q.id = hint.queue_id)
+                 ORDER BY r.priority DESC, r.lane, r.seq LIMIT $3::integer
+                   FOR UPDATE SKIP LOCKED
+            ) AS between_them
+         ) AS hinted
+        UNION ALL
         SELECT starved.*
-          FROM unnest($10::integer[]) AS guarded (queue_id)
+          FROM unnest($11::integer[]) AS guarded (queue_id)
           JOIN tidemill.queues q
-            ON q.id = guarded.queue_id AND NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $11::boolean))
+            ON q.id = guarded.queue_id AND NOT (q.paused OR q.owner_paused OR (q.limited AND NOT $12::boolean))
          CROSS JOIN LATERAL (
             SELECT x.priority FROM tidemill.ready x WHERE x.queue_id = q.id
              ORDER BY x.priority, x.lane DESC, x.seq DESC LIMIT 1
@@ -82,7 +96,7 @@ WITH worker AS MATERIALIZED (
                                  queue_id, priority, retry_count, crash_count, group_key, limited_queue)
     SELECT l.task_id, l.lease_token, $1::bigint, statement_timestamp() + make_interval(secs => l.lease_seconds),
            statement_timestamp(), l.seq, l.queue_id, l.priority, l.retry_count, l.crash_count, l.group_key,
-           CASE WHEN $11::boolean THEN l.queue_id END
+           CASE WHEN $12::boolean THEN l.queue_id END
       FROM leased l
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, started, d_queued, d_running, waits)
