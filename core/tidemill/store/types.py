@@ -48,8 +48,9 @@ class TypeStore:
         return _type(row) if row else None
 
     async def delete(self, name: str) -> None:
-        """Forget the type `name`; its tasks stay. Raises NotFound."""
+        """Forget the type `name`; its tasks stay, also those that waited for it. Raises NotFound."""
         self._known(name, await self._db.fetchval(sql.load("type_delete"), name))
+        await self._unpark(name)
 
     async def pause(self, name: str) -> None:
         """Let no task of this type start any more, on any queue. Raises NotFound.
@@ -64,6 +65,9 @@ class TypeStore:
         Returns the queues that have tasks to claim now.
         """
         self._known(name, await self._db.fetchval(sql.load("type_pause"), name, False))
+        return await self._unpark(name)
+
+    async def _unpark(self, name: str) -> frozenset[str]:
         queues: set[str] = set()
         while rows := await self._db.fetch(sql.load("unpark"), name, BATCH):
             queues.update(row["queue"] for row in rows)

@@ -1,4 +1,5 @@
--- Purpose: heartbeat: keep leases that are still held.
+-- Purpose: heartbeat: keep leases that are still held; those claimed while their queue got its limits
+--   begin to count against them.
 -- Parameters: $1 task ids, sorted; $2 their tokens; $3 lease in seconds where the queue sets none.
 -- Locks: the leases, in the order given.
 -- Plan: nested loop over the primary key of leases.
@@ -13,7 +14,8 @@ WITH held AS MATERIALIZED (
      ) AS l
 ), extended AS (
     UPDATE tidemill.leases l
-       SET locked_until = statement_timestamp() + make_interval(secs => coalesce(q.lease_seconds, $3::double precision))
+       SET locked_until = statement_timestamp() + make_interval(secs => coalesce(q.lease_seconds, $3::double precision)),
+           limited_queue = CASE WHEN q.limited THEN q.id END
       FROM held h JOIN tidemill.queues q ON q.id = h.queue_id
      WHERE l.task_id = h.task_id
 )
