@@ -95,7 +95,7 @@ async def test_types_apply_registers_the_apps_types(
         PYTHONPATH=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr
-    assert "registered 2 task types of mymodule:app: add, wait_for" in done.stdout
+    assert "registered 2 task types of mymodule:app: 2 new" in done.stdout
     known = {each.name: each for each in await store.types.list()}
     schema = known["add"].schema
     assert schema is not None
