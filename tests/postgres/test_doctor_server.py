@@ -1,14 +1,14 @@
 """`tidemill doctor` on the server, on who holds back vacuum, and on what it may not see."""
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from tests.support import doctor, postgres, storage
+from tests.support import doctor, logins, postgres, storage
 from tidemill import db as database
 from tidemill.db import Database
 from tidemill.doctor import Level, examination, examine, holders, probes
@@ -22,20 +22,13 @@ Login = Callable[[str], Coroutine[Any, Any, Settings]]
 @pytest.fixture
 async def login(db: Database, database_url: str) -> AsyncIterator[Login]:
     """Settings with a login of this test's database that has one role."""
-    made: list[str] = []
+    async with AsyncExitStack() as made:
 
-    async def login_of(role: str) -> Settings:
-        user = f"u_{secrets.token_hex(4)}"
-        await db.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'pw' IN ROLE {role}")
-        made.append(user)
-        parts = urlsplit(database_url)
-        netloc = f"{user}:pw@{parts.hostname}:{parts.port}"
-        return postgres.settings_of(urlunsplit(parts._replace(netloc=netloc)))
+        async def login_of(role: str) -> Settings:
+            _, url = await made.enter_async_context(logins.login(db, database_url, role))
+            return postgres.settings_of(url)
 
-    yield login_of
-    for user in made:
-        await db.execute(f"DROP OWNED BY {user}")
-        await db.execute(f"DROP ROLE {user}")
+        yield login_of
 
 
 async def test_the_apps_login_is_enough_for_every_check(login: Login, store: Store) -> None:
