@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,8 +13,10 @@ from tidemill.app import App
 from tidemill.models import ClaimedTask, Finish, Lease, Task
 from tidemill.retry import RetryPolicy
 from tidemill.store import Store
+from tidemill.store.strangers import Returns
 from tidemill_worker.run import Run
 from tidemill_worker.slots import Slots
+from tidemill_worker.strangers import Strangers
 
 _tokens = itertools.count(1)
 
@@ -59,6 +62,7 @@ class Bench:
     concurrency: int = 2
     finishes: list[Finish] = field(default_factory=list[Finish])
     lost: list[Run] = field(default_factory=list[Run])
+    returned: Returns = field(default_factory=Returns)
 
     def __post_init__(self) -> None:
         self.slots = Slots(
@@ -66,7 +70,12 @@ class Bench:
             concurrency=self.concurrency,
             record=lambda _, finish: self.finishes.append(finish),
             lose=self.lost.append,
+            unknown=Strangers(self.returns).end,
         )
+
+    async def returns(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, Returns]:
+        assert since is not None
+        return {each: self.returned for each in ids if self.returned.times}
 
     async def run(self, kind: str = "task", **changes: Any) -> Finish:
         """Run one task to its end and return what was recorded."""

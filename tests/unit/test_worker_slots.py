@@ -38,13 +38,6 @@ async def test_a_bad_payload_is_no_use_retrying(app: App) -> None:
     assert finish.error["message"].startswith("payload.x: ")
 
 
-async def test_an_unknown_type_is_given_back_uncharged(app: App) -> None:
-    finish = await Bench(app).run("elsewhere")
-    assert finish.outcome is Outcome.SNOOZED
-    assert finish.delay_seconds is not None
-    assert 1 <= finish.delay_seconds <= 30
-
-
 async def test_a_result_that_is_no_json_fails_for_good(app: App) -> None:
     @app.task
     async def task() -> object:

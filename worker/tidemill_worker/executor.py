@@ -1,9 +1,7 @@
 """From a claimed task to the `Finish` that records its end: decode, run, conclude."""
 
-import logging
-import random
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,19 +12,14 @@ from tidemill.errors import InvalidTask
 from tidemill.models import ClaimedTask, Finish
 from tidemill.sdk.context import Context
 from tidemill.sdk.definition import TaskDefinition
-from tidemill_worker.conclude import Ended, Unstorable, conclude, fail, snooze
+from tidemill_worker.conclude import Ended, Unstorable, conclude, fail
 from tidemill_worker.run import Run
 from tidemill_worker.stepping import Suspended, first_step
 from tidemill_worker.threads import Threads
 from tidemill_worker.watch import Watch
 
-UNKNOWN_TYPE_SECONDS = (1.0, 30.0)
-"""A task of a type that this worker lacks comes back after a time in this range: by then another
-worker, or this one's newer version, may be there (a rolling deploy)."""
-
-log = logging.getLogger("tidemill.worker")
-
 Definition = TaskDefinition[..., Any]
+Unknown = Callable[[ClaimedTask], Coroutine[Any, Any, Finish]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +33,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A handler that waits, or runs in a thread: `ended` is to be awaited."""
+    """A task whose end is to be awaited: its handler waits, or runs in a thread."""
 
-    definition: Definition
-    ended: Coroutine[Any, Any, Ended]
+    end: Coroutine[Any, Any, Finish | None]
 
 
 class Executor:
     """Runs one claimed task after the other; every way through ends in a value."""
 
-    def __init__(self, definitions: Mapping[str, Definition], watch: Watch) -> None:
-        """Run the handlers of `definitions`; `watch` sees to their timeouts."""
+    def __init__(
+        self, definitions: Mapping[str, Definition], watch: Watch, unknown: Unknown
+    ) -> None:
+        """Run the handlers of `definitions`; `watch` sees to their timeouts.
+
+        `unknown` ends the attempts of tasks that have no handler there.
+        """
         self._definitions = definitions
+        self._unknown = unknown
         self._watch = watch
         self._threads = Threads()
 
@@ -61,7 +59,7 @@ class Executor:
         Returns its end; or what to await for it; or None when its lease is lost.
         """
         call = self._prepare(run.task)
-        if isinstance(call, Finish):
+        if not isinstance(call, Call):
             return call
         run.context = call.context
         run.start(time.monotonic())
@@ -69,27 +67,20 @@ class Executor:
         definition = call.definition
         if not definition.is_async:
             handler = partial(definition.function, *arguments, **call.arguments)
-            return Pending(definition, self._in_thread(handler, run))
+            return Pending(_finished(run, self._in_thread(handler, run), definition))
         ended = first_step(definition.function(*arguments, **call.arguments))
         if isinstance(ended, Suspended):
-            return Pending(definition, self._go_on(ended, run))
+            return Pending(_finished(run, self._go_on(ended, run), definition))
         return _finish(run, ended, definition)
-
-    async def end(self, run: Run, pending: Pending) -> Finish | None:
-        """Await the end of a task that `begin` left pending. None: its lease is lost."""
-        return _finish(run, await pending.ended, pending.definition)
 
     def close(self) -> None:
         """Let go of the threads."""
         self._threads.close()
 
-    def _prepare(self, task: ClaimedTask) -> Call | Finish:
+    def _prepare(self, task: ClaimedTask) -> Call | Finish | Pending:
         definition = self._definitions.get(task.type)
         if definition is None:
-            log.warning(
-                "no handler for type %s: given back", task.type, extra={"task": str(task.id)}
-            )
-            return snooze(task, random.uniform(*UNKNOWN_TYPE_SECONDS))
+            return Pending(self._unknown(task))
         try:
             arguments = definition.codec.decode(task.payload)
         except InvalidTask as error:
@@ -111,6 +102,10 @@ class Executor:
                 raise
             except BaseException as error:  # noqa: BLE001 - what it means is decided in `conclude`
                 return Ended(error=error)
+
+
+async def _finished(run: Run, ended: Awaitable[Ended], definition: Definition) -> Finish | None:
+    return _finish(run, await ended, definition)
 
 
 def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:

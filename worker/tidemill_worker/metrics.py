@@ -5,6 +5,11 @@ from tidemill.metrics import BATCH_BUCKETS, Counter, Gauge, Histogram
 ATTEMPTS = Counter(
     "tidemill_worker_attempts_total", "Attempts recorded, by type and outcome", ["type", "outcome"]
 )
+UNKNOWN_TYPES = Counter(
+    "tidemill_worker_unknown_types_total",
+    "Tasks that were claimed and given back because this worker lacks their type",
+    ["type"],
+)
 SLOTS = Gauge("tidemill_worker_slots", "Tasks that this process can run at once")
 SLOTS_IN_USE = Gauge("tidemill_worker_slots_in_use", "Slots that run a task")
 LEASES_HELD = Gauge("tidemill_worker_leases_held", "Leases held, running or not")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tidemill.models import Finish
 from tidemill.sdk.context import StopReason
 from tidemill_worker.conclude import Ended, conclude, release
-from tidemill_worker.executor import Definition, Executor, Pending
+from tidemill_worker.executor import Definition, Executor, Pending, Unknown
 from tidemill_worker.run import Run
 from tidemill_worker.watch import Watch
 
@@ -26,6 +26,7 @@ class Slots:
     """A slot is an asyncio task that runs waiting tasks one after the other, while there are any.
 
     `record` is called, once for each run, with its end; `lose` with a run whose lease is lost.
+    `unknown` is asked for the end of a task that has no handler in `definitions`.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Slots:
         concurrency: int,
         record: Record,
         lose: Lose,
+        unknown: Unknown,
     ) -> None:
         """Start no slot yet."""
         self._concurrency = concurrency
@@ -42,7 +44,7 @@ class Slots:
         self._waiting: deque[Run] = deque()
         self._slots: set[asyncio.Task[None]] = set()
         self._watch = Watch(self._abandon)
-        self._executor = Executor(definitions, self._watch)
+        self._executor = Executor(definitions, self._watch, unknown)
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -148,7 +150,7 @@ class Slots:
             run = self._waiting.popleft()
             end = self._begin(run)
             if isinstance(end, Pending):
-                self._conclude(run, await self._executor.end(run, end))
+                self._conclude(run, await end.end)
                 if not _take_cancellation(run):
                     return
             else:

@@ -10,8 +10,8 @@ from tidemill_worker.run import Run
 
 TICK_SECONDS = 0.05
 STOP_GRACE_SECONDS = 1.0
-"""How long a handler that was told to stop may take to end before its attempt is recorded
-without it. A function in a thread has it when its task was cancelled; past its timeout it has none."""
+"""How long a handler that was told to stop may take to end before its attempt is recorded without
+it. A function in a thread gets it only when its task was cancelled."""
 
 
 class Watch:

@@ -15,6 +15,7 @@ from tidemill.schema import wait_for_schema
 from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill.store.strangers import StrangerStore
 from tidemill_worker import metrics
 from tidemill_worker.dispatcher import Dispatcher, Parts
 from tidemill_worker.drain import Drained, drain, leave
@@ -29,6 +30,7 @@ from tidemill_worker.registration import Registration
 from tidemill_worker.run import Run
 from tidemill_worker.runtimes import RUN_SECONDS
 from tidemill_worker.slots import Slots
+from tidemill_worker.strangers import Strangers
 
 log = logging.getLogger("tidemill.worker")
 
@@ -60,10 +62,16 @@ class Worker:
         self._finisher = Finisher(
             store.leases,
             self._ledger,
-            Telling(self._room_changed, self._hints.hint, self._is_limited, self._freed, self._fail),
+            Telling(
+                self._room_changed, self._hints.hint, self._is_limited, self._freed, self._fail
+            ),
         )
         self._slots = Slots(
-            app.tasks, concurrency=settings.concurrency, record=self._record, lose=self._lose
+            app.tasks,
+            concurrency=settings.concurrency,
+            record=self._record,
+            lose=self._lose,
+            unknown=Strangers(StrangerStore(self._db).returns).end,
         )
         self._dispatcher = Dispatcher(
             Parts(self._registration, self._ledger, self._slots, self._finisher, self._prefetch),
