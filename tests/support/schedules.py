@@ -29,11 +29,14 @@ async def got(store: Store, name: str = "s") -> Schedule:
 
 async def pass_time(db: Database, seconds: float = HOUR) -> None:
     """Let time pass for all schedules: whole hours keep hourly slots on the hour."""
+    # slots by a long way and back: in one step one would meet the next on its way
+    await db.execute("UPDATE tidemill.schedule_slots SET slot = slot - interval '1000 years'")
     await db.execute(
         """WITH moved AS (
                UPDATE tidemill.schedules SET next_slot = next_slot - make_interval(secs => $1),
                       last_slot = last_slot - make_interval(secs => $1))
-           UPDATE tidemill.schedule_slots SET slot = slot - make_interval(secs => $1)""",
+           UPDATE tidemill.schedule_slots
+              SET slot = slot + interval '1000 years' - make_interval(secs => $1)""",
         seconds,
     )
 
@@ -48,7 +51,8 @@ async def fired(db: Database) -> Counter[str]:
     """Return how often each schedule fired; each slot must be one task, and each task a slot's."""
     rows = await db.fetch(
         """SELECT k.schedule, k.task_id, t.headers ->> $1 AS of, t.headers ->> $2 AS slot
-             FROM tidemill.schedule_slots k FULL JOIN tidemill.tasks t ON t.id = k.task_id""",
+             FROM tidemill.schedule_slots k FULL JOIN tidemill.tasks t ON t.id = k.task_id
+            WHERE k.schedule IS NOT NULL OR t.headers ->> $2 IS NOT NULL""",
         SCHEDULE_HEADER,
         SLOT_HEADER,
     )
