@@ -86,6 +86,7 @@ class Claimer:
             if room > 0:
                 take = self._claim_limited if limited else self._claim_open
                 claimed += await take(queues, room)
+        self._wait_at_most(self._hints.wait(time.monotonic()))
         runnable = await self._runnable(claimed)
         self.more = len(claimed) >= limit or len(runnable) < len(claimed)
         return runnable
@@ -121,11 +122,14 @@ class Claimer:
             allowance = allowed.get(queue)
             if allowance is None or limit <= len(claimed):
                 continue
-            if allowance.wait_seconds:
-                self.retry_in = min(self.retry_in or allowance.wait_seconds, allowance.wait_seconds)
+            self._wait_at_most(allowance.wait_seconds or None)
             if allowance.tasks:
                 claimed += await self._claim_one_limited(queue, limit - len(claimed))
         return claimed
+
+    def _wait_at_most(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self.retry_in = seconds if self.retry_in is None else min(self.retry_in, seconds)
 
     async def _claim_one_limited(self, queue: int, limit: int) -> list[ClaimedTask]:
         """Claim from one queue with limits; starved tasks first, when it is time for them."""
@@ -141,6 +145,7 @@ class Claimer:
         claimed, allowed = await self._take_limited(plan, queue, limit - len(starved))
         if allowed:
             hints.learn(plan, claimed, allowed, began, time.monotonic())
+            self._wait_at_most(hints.wait(time.monotonic()))
         return starved + claimed
 
     async def _take_limited(

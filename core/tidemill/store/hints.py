@@ -56,10 +56,13 @@ class _Budget:
 
     def decide(self, now: float) -> None:
         """Say for the round that begins `now` whether it is due."""
-        pause = max(self.seconds, self.cost * (1 / self.share - 1))
-        self.due = now - self.ended >= pause
+        self.due = self.wait(now) <= 0
         if self.due:
             self.cost = 0.0
+
+    def wait(self, now: float) -> float:
+        """Return in how many seconds it is due."""
+        return max(self.seconds, self.cost * (1 / self.share - 1)) - (now - self.ended)
 
     def spend(self, began: float, now: float) -> None:
         """Remember that it was done, from `began` to `now`, once more in this round."""
@@ -83,11 +86,12 @@ class ClaimHints:
         self._guard = _Budget(SHARE)
         self._full_claims = 0
         self._full = False
+        self._skipped = False
 
     def start(self, now: float) -> None:
         """Begin a round: what is due now is due for all its statements."""
         self._full_claims = self._full_claims + 1 if self._full else 0
-        self._full = False
+        self._full = self._skipped = False
         self._whole.decide(now)
         self._new.decide(now)
         self._guard.decide(now)
@@ -100,6 +104,7 @@ class ClaimHints:
             return ClaimPlan(whole=tuple(self._new_first(queues, new)), names=names)
         known = [each for queue in queues for each in self._ranges(queue)]
         whole = self._new_first(new, new) if self._new.due else ()
+        self._skipped = self._skipped or (bool(new) and not whole)
         return ClaimPlan(whole=tuple(whole), ranges=tuple(known), names=names)
 
     def learn(
@@ -128,6 +133,10 @@ class ClaimHints:
         """Remember what a look for starved tasks took, from `began` to `now`."""
         self._full_claims = 0
         self._guard.spend(began, now)
+
+    def wait(self, now: float) -> float | None:
+        """Return in how many seconds new queues may be read that this round passed by, if any."""
+        return max(0.0, self._new.wait(now)) if self._skipped else None
 
     def _ranges(self, queue: int) -> list[Range]:
         """Return the parts of a known queue in the order of priority, and all between them."""

@@ -48,7 +48,7 @@ class TypeStore:
         return _type(row) if row else None
 
     async def delete(self, name: str) -> None:
-        """Forget the type `name`; its tasks stay, also those that waited for it. Raises NotFound."""
+        """Forget the type `name`; its tasks stay, those set aside too. Raises NotFound."""
         self._known(name, await self._db.fetchval(sql.load("type_delete"), name))
         await self._unpark(name)
 

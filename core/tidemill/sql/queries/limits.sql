@@ -14,12 +14,13 @@ SELECT q.id AS queue_id,
   JOIN tidemill.queues q ON q.id = asked.queue_id AND NOT (q.paused OR q.owner_paused)
   LEFT JOIN tidemill.queue_limits l ON l.queue_id = q.id
  CROSS JOIN LATERAL (
-    SELECT least(greatest(1, l.rate_tasks),
+    SELECT CASE WHEN l.rate_tasks IS NOT NULL THEN
+           least(greatest(1, l.rate_tasks),
                  l.tokens + greatest(0, date_part('epoch', statement_timestamp() - l.refilled_at))
-                            * l.rate_tasks / l.rate_seconds) AS tokens
+                            * l.rate_tasks / l.rate_seconds) END AS tokens
  ) AS bucket
  CROSS JOIN LATERAL (
     SELECT count(*) AS tasks FROM (
-        SELECT FROM tidemill.leases x WHERE x.limited_queue = q.id AND l.max_running IS NOT NULL LIMIT l.max_running) AS some
+        SELECT FROM tidemill.leases x WHERE x.limited_queue = q.id AND l.max_running IS NOT NULL LIMIT l.max_running) AS counted
  ) AS running
  WHERE EXISTS (SELECT FROM tidemill.ready r WHERE r.queue_id = q.id)
