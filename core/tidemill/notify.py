@@ -8,15 +8,17 @@ once more after the pause for what came in it (trailing edge).
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tidemill import sql
-from tidemill.connecting import Connection
 from tidemill.db import Database, connect
 from tidemill.dberrors import translated
 from tidemill.errors import TidemillError
 from tidemill.service import Loop, Service
 from tidemill.settings import Settings
+
+if TYPE_CHECKING:
+    from tidemill.connecting import Connection
 
 log = logging.getLogger(__name__)
 
@@ -126,19 +128,17 @@ class Listener(Loop):
         await self._drop()
 
     async def _answers(self) -> bool:
-        try:
-            await asyncio.wait_for(
-                self._connection_or_fail().fetchval("SELECT 1"), CHECK_SECONDS / 2
-            )
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it gets replaced
-            log.info("the listening connection is dead, reconnecting: %s", error)
+        if (connection := self._connection) is None:
             return False
-        return True
-
-    def _connection_or_fail(self) -> Connection:
-        if self._connection is None:
-            raise ConnectionError("not connected")
-        return self._connection
+        try:
+            async with asyncio.timeout(CHECK_SECONDS / 2):
+                read_only = await connection.fetchval("SHOW transaction_read_only")
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it gets replaced
+            log.info("the listening connection is dead, reconnecting: %r", error)
+            return False
+        if read_only == "on":
+            log.info("the listening connection's server is read-only now, looking for another")
+        return bool(read_only == "off")
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
