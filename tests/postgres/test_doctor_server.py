@@ -157,9 +157,6 @@ async def test_server_settings_that_hurt() -> None:
     told = {each.finding.split()[0]: each for each in found}
     assert {"autovacuum", "track_counts", "fsync"} <= set(told)
     assert told["autovacuum"].level is Level.PROBLEM
-    assert "idle_in_transaction_session_timeout" not in told or (
-        told["idle_in_transaction_session_timeout"].level is Level.NOTE
-    )
 
 
 async def test_connections_that_run_out(settings: Settings, db: Database) -> None:

@@ -111,7 +111,6 @@ SOUND = {
     **dict.fromkeys(("fsync", "full_page_writes", "autovacuum", "track_counts"), "on"),
     "synchronous_commit": "on",
     "track_activities": "on",
-    "idle_limit_milliseconds": 60_000,
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "login": "app",
@@ -135,7 +134,6 @@ def test_sound_settings() -> None:
         ({"track_activities": "off"}, Level.NOTE),
         ({"default_transaction_isolation": "serializable"}, Level.PROBLEM),
         ({"default_transaction_read_only": "on"}, Level.PROBLEM),
-        ({"idle_limit_milliseconds": 0}, Level.NOTE),
     ],
 )
 def test_settings_that_hurt(changed: dict[str, Any], level: Level) -> None:

@@ -15,8 +15,6 @@ from tidemill.errors import TidemillError
 from tidemill.settings import Settings
 
 STATEMENT_SECONDS = 5
-KEEP_SECONDS = 2_592_000.0
-"""How long failed tasks are kept where a queue does not say: the longest of the defaults."""
 _SAMPLE = 1000
 _MOST_WORKERS = 1000
 _MOST_DEAD_LETTERS = 100_000
@@ -47,6 +45,12 @@ async def _read(database: Database, statement: str, *args: Any) -> Rows:
         return [dict(row) for row in await session.fetch(sql.load(f"doctor_{statement}"), *args)]
 
 
+async def _partitions(patient: Patient) -> list[Finding]:
+    own = patient.settings
+    keep = max(own.keep_succeeded_seconds, own.keep_failed_seconds, own.keep_cancelled_seconds)
+    return tables.partitions(await _read(patient.database, "partitions", keep))
+
+
 async def _dead_letters(patient: Patient) -> list[Finding]:
     crashes = patient.settings.max_crashes
     return queue.dead_letters(
@@ -75,7 +79,7 @@ CHECKS: Final = (
         ours=True,
     ),
     Check("indexes", _reading("indexes", tables.indexes), ours=True),
-    Check("partitions", _reading("partitions", tables.partitions, KEEP_SECONDS), ours=True),
+    Check("partitions", _partitions, ours=True),
     Check("statistics", _reading("statistics", queue.statistics, queue.MANY_DELTAS), ours=True),
     Check("workers", _reading("workers", queue.workers, _MOST_WORKERS), ours=True),
     Check("leases", _reading("leases", queue.leases, queue.UNRECOVERED_SECONDS), ours=True),

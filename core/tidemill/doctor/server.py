@@ -70,8 +70,6 @@ def settings(rows: Rows) -> list[Finding]:
                 row, "default_transaction_read_only", "on", Level.PROBLEM, "nothing is stored"
             )
         )
-    if row["idle_limit_milliseconds"] == 0:
-        found.append(_endless(row))
     return found or ok("settings", "none of the server's settings endangers tasks or vacuum")
 
 
@@ -88,17 +86,6 @@ def _isolation(row: Row) -> Finding:
     value = row["default_transaction_isolation"]
     effect = "statements of the queue rely on read committed, and many of them fail"
     return _switched(row, "default_transaction_isolation", value, Level.PROBLEM, effect)
-
-
-def _endless(row: Row) -> Finding:
-    return Finding(
-        "settings",
-        Level.NOTE,
-        "idle_in_transaction_session_timeout is 0: a forgotten transaction holds back vacuum "
-        "forever",
-        f"ALTER DATABASE {quoted(row['database'])} SET idle_in_transaction_session_timeout = '60s'",
-        {"idle_in_transaction_session_timeout": 0},
-    )
 
 
 def login(rows: Rows) -> list[Finding]:

@@ -8,6 +8,5 @@ SELECT current_setting('server_version_num')::integer AS version_num, current_se
        current_setting('track_counts') AS track_counts, current_setting('track_activities') AS track_activities,
        current_setting('default_transaction_isolation') AS default_transaction_isolation,
        current_setting('default_transaction_read_only') AS default_transaction_read_only,
-       (SELECT setting::integer FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_limit_milliseconds,
        ARRAY(SELECT format('%s=%s', name, source) FROM pg_settings
               WHERE source IN ('client', 'command line', 'database', 'user', 'database user')) AS sources
