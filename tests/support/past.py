@@ -61,7 +61,9 @@ async def age(db: Database, ids: list[UUID], days: int) -> list[UUID]:
             ids,
             days,
         )
-    rows = await db.fetch("SELECT public.earlier(u, $2) AS id FROM unnest($1::uuid[]) AS u", ids, days)
+    rows = await db.fetch(
+        "SELECT public.earlier(u, $2) AS id FROM unnest($1::uuid[]) AS u", ids, days
+    )
     return [row["id"] for row in rows]
 
 
@@ -83,7 +85,9 @@ async def keep(db: Database, queue: str, **seconds: float | None) -> None:
     """Give a queue keep times of its own, made if need be."""
     await db.execute("INSERT INTO tidemill.queues (name) VALUES ($1) ON CONFLICT DO NOTHING", queue)
     for status, value in seconds.items():
-        await db.execute(f"UPDATE tidemill.queues SET {status}_seconds = $2 WHERE name = $1", queue, value)
+        await db.execute(
+            f"UPDATE tidemill.queues SET {status}_seconds = $2 WHERE name = $1", queue, value
+        )
 
 
 async def kept(db: Database) -> set[UUID]:

@@ -10,6 +10,9 @@ from tidemill.store.retention import Keep, Pass, goes_on
 
 log = logging.getLogger(__name__)
 
+BATCHES = 10
+"""Full batches of one keep time before the others have their turn."""
+
 
 class Lapser(Duty):
     """Cancels tasks that were not started by their `expires_at` and still wait."""
@@ -59,7 +62,13 @@ class Retainer(Duty):
             return 0
         if spot.final and spot.page == 0 and not await self._drop_days(spot.day):
             return 0
-        return await self._store.retention.thin(each, self._keep, days, BATCH)
+        done = 0
+        for _ in range(BATCHES):
+            gone = await self._store.retention.thin(each, self._keep, days, BATCH)
+            done += gone
+            if gone < BATCH:
+                break
+        return done
 
     async def _drop_days(self, until: date) -> bool:
         """Try to drop the days of bodies up to `until`; False when one is to be tried again."""

@@ -53,12 +53,12 @@ DECLARE
 BEGIN
     IF day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 THEN
         RETURN 'early'; -- ensure_partitions would make it again
-    ELSIF to_regclass(part) IS NULL THEN
-        RETURN 'missing';
     ELSIF NOT pg_try_advisory_xact_lock(hashtext('tidemill.drop_day')) THEN
         RETURN 'busy';
     ELSIF tidemill.any_alive(low, beyond) THEN
         RETURN 'held';
+    ELSIF to_regclass(part) IS NULL THEN
+        RETURN 'missing';
     END IF;
 
     EXECUTE format($count$
@@ -120,16 +120,17 @@ DECLARE
 BEGIN
     IF day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 THEN
         RETURN 'early';
-    ELSIF to_regclass(part) IS NULL THEN
-        RETURN 'missing';
     ELSIF NOT pg_try_advisory_xact_lock(hashtext('tidemill.drop_day')) THEN
         RETURN 'busy';
     ELSIF EXISTS (SELECT FROM tidemill.dead_letters d WHERE d.failed_at >= starts AND d.failed_at < beyond) THEN
         RETURN 'held';
+    ELSIF to_regclass(part) IS NULL THEN
+        RETURN 'missing';
     END IF;
     EXECUTE format($ends$
         SELECT EXISTS (SELECT FROM %s a JOIN tidemill.tasks t ON t.id = a.task_id
-                        WHERE a.outcome IN ('succeeded', 'cancelled')) $ends$, part) INTO needed;
+                        WHERE a.outcome IN ('succeeded', 'cancelled') AND t.id < $1) $ends$, part)
+       INTO needed USING tidemill.uuid_floor(beyond + interval '1 hour');
     IF needed THEN
         RETURN 'kept';
     END IF;

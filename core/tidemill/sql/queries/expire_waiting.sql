@@ -40,15 +40,15 @@ WITH seen AS MATERIALIZED (
            json_build_object('type', 'Expired', 'message', 'not started by its expires_at')
       FROM ended e
 ), free_keys AS MATERIALIZED (
-    SELECT k.queue_id, k.key
-      FROM ended e
-      JOIN tidemill.idempotency_keys k
-        ON k.queue_id = e.queue_id AND k.key = e.idempotency_key AND k.task_id = e.task_id
-     ORDER BY k.queue_id, k.key
-       FOR UPDATE OF k
+    SELECT k.place
+      FROM (SELECT g.* FROM ended g WHERE g.idempotency_key IS NOT NULL ORDER BY g.queue_id, g.idempotency_key) AS o
+     CROSS JOIN LATERAL (
+        SELECT x.ctid AS place FROM tidemill.idempotency_keys x
+         WHERE x.queue_id = o.queue_id AND x.key = o.idempotency_key AND x.task_id = o.task_id
+           FOR UPDATE
+     ) AS k
 ), freed_keys AS (
-    DELETE FROM tidemill.idempotency_keys k USING free_keys f
-     WHERE k.queue_id = f.queue_id AND k.key = f.key
+    DELETE FROM tidemill.idempotency_keys WHERE ctid = ANY (ARRAY(SELECT place FROM free_keys))
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, cancelled, d_queued, d_scheduled, d_cancelled)
     SELECT e.queue_id, count(*), -count(*) FILTER (WHERE e.was_queued), -count(*) FILTER (WHERE NOT e.was_queued), count(*)

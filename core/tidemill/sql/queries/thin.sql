@@ -5,8 +5,8 @@
 --   keep times of succeeded and cancelled in seconds; $8 most tasks.
 -- Returns how many went, and whether some in these pages are left: not yet due, locked or too many.
 -- Locks: the bodies, skipping locked ones.
--- Plan: a range of places (TID) of one partition; bodies by primary key, one partition each; history by
---   index attempts_task of the days from creation to the end.
+-- Plan: a range of places (TID) of one partition; bodies by primary key, one partition each; then both
+--   deletions by index, in the days from the first creation to the last end (span).
 WITH ends AS MATERIALIZED (
     SELECT a.task_id, a.outcome, a.finished_at,
            a.finished_at <= statement_timestamp() - make_interval(secs => $5::double precision) AS due
@@ -27,12 +27,18 @@ WITH ends AS MATERIALIZED (
      ) AS b
      WHERE e.due
      LIMIT $8::integer
+), span AS MATERIALIZED (
+    SELECT (SELECT g.id FROM gone g ORDER BY g.id LIMIT 1) AS first, (SELECT g.id FROM gone g ORDER BY g.id DESC LIMIT 1) AS last,
+           min(g.created_at) - interval '24 hours' AS since, max(g.finished_at) + interval '24 hours' AS until
+      FROM gone g
 ), bodies AS (
-    DELETE FROM tidemill.tasks t USING gone g WHERE t.id = g.id
+    DELETE FROM tidemill.tasks
+     WHERE id = ANY (ARRAY(SELECT id FROM gone))
+       AND id >= (SELECT first FROM span) AND id <= (SELECT last FROM span)
 ), history AS (
-    DELETE FROM tidemill.attempts a USING gone g
-     WHERE a.task_id = g.id AND a.finished_at >= g.created_at - interval '24 hours'
-       AND a.finished_at <= g.finished_at + interval '24 hours'
+    DELETE FROM tidemill.attempts
+     WHERE task_id = ANY (ARRAY(SELECT id FROM gone))
+       AND finished_at >= (SELECT since FROM span) AND finished_at <= (SELECT until FROM span)
 ), noted AS (
     INSERT INTO tidemill.throughput_deltas (queue_id, deleted, d_succeeded, d_cancelled)
     SELECT g.queue_id, count(*), -count(*) FILTER (WHERE g.outcome = 'succeeded'),
