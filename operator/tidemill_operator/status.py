@@ -132,14 +132,9 @@ def _ready(
 
 def unkept(spec: Mapping[str, Any]) -> list[str]:
     """Return what `spec` asks for that this version stores without carrying it out."""
-    said = [
-        f"{name} is stored, but claims do not keep it yet: it only bounds scaling"
-        for name in ("rateLimit", "maxRunning")
-        if name in spec
-    ]
     if spec.get("deletionPolicy") == "Purge":
-        said.append("deletionPolicy Purge is stored, but tasks are kept: nothing purges them yet")
-    return said
+        return ["deletionPolicy Purge is stored, but tasks are kept: nothing purges them yet"]
+    return []
 
 
 def _scaling_active(task_queue: Mapping[str, Any], outcome: Outcome) -> tuple[str, str, str]:

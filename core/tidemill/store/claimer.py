@@ -80,9 +80,7 @@ class Claimer:
         for limited, queues in self._turns.segments(self._turns.next(), self._limited):
             room = limit - len(claimed)
             if limited and free is not None:
-                # Once it is first in turn: else a busy queue without limits, which fills what is
-                # claimed ahead, would leave it nothing for ever.
-                room = min(room, max(free - len(claimed), 0 if claimed else 1))
+                room = min(room, max(free - len(claimed), self._least(claimed)))
             if room > 0:
                 take = self._claim_limited if limited else self._claim_open
                 claimed += await take(queues, room)
@@ -90,6 +88,14 @@ class Claimer:
         runnable = await self._runnable(claimed)
         self.more = len(claimed) >= limit or len(runnable) < len(claimed)
         return runnable
+
+    def _least(self, claimed: Sequence[ClaimedTask]) -> int:
+        """Return how many tasks a queue with limits gets though no slot is free.
+
+        One, once it is first in turn beside queues without limits: these fill what is claimed
+        ahead, and would leave it nothing for ever.
+        """
+        return int(not claimed and len(self._limited) < len(self._names))
 
     async def _claim_open(self, queues: Sequence[int], limit: int) -> list[ClaimedTask]:
         """Claim from queues without limits: one statement, or two with starved tasks first."""
