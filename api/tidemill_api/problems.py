@@ -36,6 +36,7 @@ class Problem(Exception):
 _KINDS: Final = (
     (errors.UnknownType, 400, "unknown-type"),
     (errors.InvalidTask, 400, "invalid-task"),
+    (errors.InvalidSchedule, 400, "invalid-schedule"),
     (BadJson, 400, "malformed-json"),
     (errors.TaskNotFound, 404, "task-not-found"),
     (errors.NotFound, 404, "not-found"),

@@ -71,7 +71,7 @@ def _status(value: object) -> object:
     return Status(value)
 
 
-def _from_text(most: int) -> Callable[[object], object]:
+def from_text(most: int) -> Callable[[object], object]:
     """Return what reads a whole number from 1 to `most` out of a query."""
 
     def number(value: object) -> object:
@@ -95,7 +95,7 @@ StatusName = Annotated[
 ]
 PageSize = Annotated[
     int,
-    BeforeValidator(_from_text(MOST_LISTED)),
+    BeforeValidator(from_text(MOST_LISTED)),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 100}),
 ]
 Instant = Annotated[

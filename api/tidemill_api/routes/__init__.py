@@ -6,6 +6,7 @@ from tidemill_api.endpoints import Endpoint
 from tidemill_api.routes.acts import ACTS
 from tidemill_api.routes.dead_letters import DEAD_LETTERS
 from tidemill_api.routes.queues import QUEUES
+from tidemill_api.routes.schedules import SCHEDULES
 from tidemill_api.routes.system import SYSTEM
 from tidemill_api.routes.tasks import TASKS
 from tidemill_api.routes.types import TYPES
@@ -17,6 +18,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DEAD_LETTERS,
     *QUEUES,
     *TYPES,
+    *SCHEDULES,
     *WORKERS,
     *SYSTEM,
 )
