@@ -51,6 +51,15 @@ class TaskFilter:
         return all(getattr(self, each.name) is None for each in fields(self))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far an act by filter goes: up to `limit` tasks, on from `after`; a dry run only counts."""
+
+    dry_run: bool = False
+    limit: int = 10_000
+    after: UUID | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Bulk:
     """What came of an act on many tasks. `queues` got tasks to claim; no `next`: all were seen."""

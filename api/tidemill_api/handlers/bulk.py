@@ -15,7 +15,7 @@ async def cancel(request: web.Request) -> web.Response:
     """Cancel what waits or runs."""
     api = request.app[API]
     asked = await incoming.body_of(request, BulkRequest)
-    act = api.store.bulk.cancel(asked.filter.value(), **asked.reach(), actor=ACTOR)
+    act = api.store.bulk.cancel(asked.filter.value(), asked.reach(), actor=ACTOR)
     return done(api, await act)
 
 
@@ -23,7 +23,7 @@ async def retry(request: web.Request) -> web.Response:
     """Run now what is scheduled, and replay what failed."""
     api = request.app[API]
     asked = await incoming.body_of(request, BulkRequest)
-    act = api.store.bulk.retry(asked.filter.value(), **asked.reach(), actor=ACTOR)
+    act = api.store.bulk.retry(asked.filter.value(), asked.reach(), actor=ACTOR)
     return done(api, await act)
 
 
@@ -31,7 +31,7 @@ async def delete(request: web.Request) -> web.Response:
     """Delete what waits or has failed."""
     api = request.app[API]
     asked = await incoming.body_of(request, BulkRequest)
-    return done(api, await api.store.bulk.delete(asked.filter.value(), **asked.reach()))
+    return done(api, await api.store.bulk.delete(asked.filter.value(), asked.reach()))
 
 
 async def reprioritise(request: web.Request) -> web.Response:
@@ -39,7 +39,7 @@ async def reprioritise(request: web.Request) -> web.Response:
     api = request.app[API]
     asked = await incoming.body_of(request, ReprioritiseRequest)
     found, priority = asked.filter.value(), asked.priority
-    act = api.store.bulk.reprioritise(found, priority, **asked.reach(), actor=ACTOR)
+    act = api.store.bulk.reprioritise(found, priority, asked.reach(), actor=ACTOR)
     return done(api, await act)
 
 
@@ -47,7 +47,7 @@ async def move(request: web.Request) -> web.Response:
     """Put what waits into another queue."""
     api = request.app[API]
     asked = await incoming.body_of(request, MoveRequest)
-    act = api.store.bulk.move(asked.filter.value(), asked.queue, **asked.reach(), actor=ACTOR)
+    act = api.store.bulk.move(asked.filter.value(), asked.queue, asked.reach(), actor=ACTOR)
     return done(api, await act)
 
 

@@ -50,7 +50,7 @@ async def replay_many(request: web.Request) -> web.Response:
     """Replay the dead letters that a filter finds."""
     api = request.app[API]
     asked = await incoming.body_of(request, DeadLettersRequest)
-    act = api.store.bulk.retry(asked.filter.value(), **asked.reach(), actor=ACTOR)
+    act = api.store.bulk.retry(asked.filter.value(), asked.reach(), actor=ACTOR)
     return done(api, await act)
 
 
@@ -58,4 +58,4 @@ async def purge(request: web.Request) -> web.Response:
     """Delete the dead letters that a filter finds, tasks and all."""
     api = request.app[API]
     asked = await incoming.body_of(request, DeadLettersRequest)
-    return done(api, await api.store.bulk.delete(asked.filter.value(), **asked.reach()))
+    return done(api, await api.store.bulk.delete(asked.filter.value(), asked.reach()))

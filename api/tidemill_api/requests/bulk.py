@@ -1,12 +1,11 @@
 """Acts on all tasks that a filter finds."""
 
 from collections.abc import Sequence
-from typing import Annotated, TypedDict
-from uuid import UUID
+from typing import Annotated
 
 from pydantic import Field
 
-from tidemill.acts import TaskFilter
+from tidemill.acts import Reach, TaskFilter
 from tidemill.errors import Fault
 from tidemill.states import Status
 from tidemill_api.requests.fields import (
@@ -57,14 +56,6 @@ class DeadLetterFilterRequest(_Found):
     def value(self) -> TaskFilter:
         """Return the filter as core knows it."""
         return TaskFilter(**dict(self), status=Status.FAILED)
-
-
-class Reach(TypedDict):
-    """How far an act by filter goes, as core takes it."""
-
-    dry_run: bool
-    limit: int
-    after: UUID | None
 
 
 class _Bulk(Strict):
