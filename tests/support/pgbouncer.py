@@ -1,14 +1,7 @@
-"""PgBouncer in transaction mode in front of a test's server.
+"""PgBouncer in transaction mode in front of a test's server."""
 
-The program is the machine's own. Where it is missing, root on a Debian gets it installed (and is
-told so); anybody else gets an error that says what to install.
-"""
-
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
 
+from tests.support import machine
 from tests.support.waiting import until
 from tidemill_cli.local import launch
 from tidemill_cli.local.account import account_for
@@ -26,7 +20,6 @@ from tidemill_cli.local.postgres import HOST, free_port
 SERVER_SESSIONS = 2
 """Sessions with Postgres that all clients share: few, so that they change hands all the time."""
 
-_SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 _CONFIG = """
 [databases]
 * = host={host} port={server_port}
@@ -67,7 +60,7 @@ class PgBouncer:
         with (self._folder / "pgbouncer.log").open("ab") as log:
             self._process = subprocess.Popen(
                 launch.command(
-                    [program(), str(self._folder / "pgbouncer.ini")],
+                    [machine.pgbouncer(), str(self._folder / "pgbouncer.ini")],
                     signal=signal.SIGQUIT,
                     user=account.user,
                 ),
@@ -122,18 +115,3 @@ def pgbouncer(server_url: str, *, sessions: int = SERVER_SESSIONS) -> Generator[
             yield running
         finally:
             running.stop()
-
-
-def program() -> str:
-    """Return the path of PgBouncer; install it where that is possible."""
-    if found := shutil.which("pgbouncer", path=_SEARCH):
-        return found
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        print("tests: installing PgBouncer (apt-get)", file=sys.__stderr__)  # past the capture
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "-y", "--no-install-recommends", "pgbouncer"]):
-            command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=240", *step]
-            subprocess.run(command, env=environment, check=True, capture_output=True)
-        if found := shutil.which("pgbouncer", path=_SEARCH):
-            return found
-    raise AssertionError("PgBouncer is needed: install it (on Debian: apt-get install pgbouncer)")

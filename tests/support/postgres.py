@@ -105,16 +105,19 @@ def session_server() -> Generator[Server]:
 
 
 @contextmanager
-def private_server(major: int | None = None, **options: str) -> Generator[EmbeddedPostgres]:
+def private_server(
+    major: int | None = None, *, install: installs.Install | None = None, **options: str
+) -> Generator[EmbeddedPostgres]:
     """Yield a started server that is the caller's alone: to stop, crash and start again.
 
-    `major` asks for that version; else TIDEMILL_TEST_PG_BIN's, or the best one found.
+    `major` asks for that version, `install` for these programs; else TIDEMILL_TEST_PG_BIN's, or
+    the best one found.
     """
     folder = Path(tempfile.mkdtemp(prefix="tidemill-test-"))
     folder.chmod(0o711)
     server = EmbeddedPostgres(
         folder,
-        install=installs.choose(account_for(folder), major=major) if major else _asked_install(),
+        install=install or (_of_version(folder, major) if major else _asked_install()),
         throwaway=True,
         options={"max_connections": "300", **options},
     )
@@ -123,6 +126,10 @@ def private_server(major: int | None = None, **options: str) -> Generator[Embedd
             yield server
     finally:
         shutil.rmtree(folder)
+
+
+def _of_version(folder: Path, major: int) -> installs.Install:
+    return installs.choose(account_for(folder), major=major)
 
 
 def _asked_install() -> installs.Install | None:
