@@ -4,16 +4,19 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from tidemill.client import Client
-from tidemill.errors import ConfigurationError, TidemillError
+from tidemill.errors import ConfigurationError, InvalidTask, TidemillError
 from tidemill.models import NAMED_PRIORITIES, Enqueued, NewTask, TaskType
 from tidemill.retry import RetryPolicy
+from tidemill.schedules import Missed, NewSchedule
 from tidemill.sdk.definition import TaskDefaults, TaskDefinition
 from tidemill.settings import Settings
+from tidemill.store.schedule_rules import faults
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +30,7 @@ class App:
         self._settings = settings
         self._client: Client | None = None
         self._tasks: dict[str, TaskDefinition[..., Any]] = {}
+        self._schedules: dict[str, NewSchedule] = {}
 
     @overload
     def task(self, function: Callable[P, R], /) -> TaskDefinition[P, R]: ...
@@ -81,6 +85,54 @@ class App:
             return self._add(TaskDefinition(handler, name, defaults, self._send))
 
         return declare if function is None else declare(function)
+
+    def schedule(
+        self,
+        name: str,
+        *,
+        cron: str,
+        task: TaskDefinition[..., Any] | str,
+        time_zone: str = "UTC",
+        payload: dict[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | str | None = None,
+        max_retries: int | None = None,
+        timeout_seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        headers: dict[str, str] | None = None,
+        missed: Missed = "once",
+        ends_at: datetime | None = None,
+    ) -> None:
+        """Declare a cron schedule of `task` (or of a type by its name), stored with the task types.
+
+        `missed`: of slots that nobody was there for the latest fires (`once`), or none (`skip`).
+        Raises ConfigurationError naming every broken rule.
+        """
+        declared = NewSchedule(
+            name=name,
+            cron=cron,
+            time_zone=time_zone,
+            type=task if isinstance(task, str) else task.name,
+            payload=_payload(name, task, payload or {}),
+            queue=queue,
+            priority=_priority(priority),
+            max_retries=max_retries,
+            timeout_seconds=timeout_seconds,
+            retry=retry,
+            headers=headers,
+            missed=missed,
+            ends_at=ends_at,
+        )
+        if found := faults(declared):
+            raise ConfigurationError(f"schedule {name!r}: {'; '.join(map(str, found))}")
+        if name in self._schedules:
+            raise ConfigurationError(f"schedule name {name!r} must be unique")
+        self._schedules[name] = declared
+
+    @property
+    def schedules(self) -> list[NewSchedule]:
+        """The declared cron schedules."""
+        return list(self._schedules.values())
 
     @property
     def tasks(self) -> Mapping[str, TaskDefinition[..., Any]]:
@@ -152,6 +204,18 @@ def _import(name: str, reference: str) -> ModuleType:
 
 def _dotted(text: str) -> bool:
     return all(part.isidentifier() for part in text.split("."))
+
+
+def _payload(
+    schedule: str, task: TaskDefinition[..., Any] | str, payload: dict[str, Any]
+) -> dict[str, Any]:
+    if isinstance(task, str):
+        return payload
+    try:
+        encoded: dict[str, Any] = task.codec.encode(payload)
+    except InvalidTask as error:
+        raise ConfigurationError(f"schedule {schedule!r}: {error}") from None
+    return encoded
 
 
 def _priority(value: int | str | None) -> int | None:

@@ -178,7 +178,9 @@ class Worker:
         seconds = self._settings.database_wait_seconds
         await wait_for_database(self._db, seconds)
         await wait_for_schema(self._db, seconds)
-        await self._store.types.register(self._app.types(), app=self._settings.app or "embedded")
+        app = self._settings.app or "embedded"
+        await self._store.types.register(self._app.types(), app=app)
+        await self._store.schedules.register(self._app.schedules, app=app)
         await self._registration.enter()
 
     async def _shut_down(self) -> None:

@@ -105,8 +105,9 @@ class Up:
                 self._say(f"applied migration {name}")
         finally:
             await direct.close()
-        types = self._plan.app.types()
-        await Store.of(self._database).types.register(types, app=self._settings.app)
+        types, store = self._plan.app.types(), Store.of(self._database)
+        await store.types.register(types, app=self._settings.app)
+        await store.schedules.register(self._plan.app.schedules, app=self._settings.app)
         self._say(f"registered task types: {', '.join(each.name for each in types) or 'none'}")
 
     async def _start_all(self) -> None:
