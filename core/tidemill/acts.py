@@ -53,7 +53,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How far an act by filter goes: up to `limit` tasks, on from `after`; a dry run only counts."""
+    """How far an act by filter goes: `limit` tasks, on from `after`; a dry run only counts."""
 
     dry_run: bool = False
     limit: int = 10_000
