@@ -1,190 +1,190 @@
-"""Random runs over the whole life of tasks: the books balance, and a model agrees, at every end.
+"""Random acts on a whole queue, against a small model, with the books checked after every step.
 
-One random seed gives a sequence of acts by several workers; time passes by moving rows' times.
+Producers, workers, maintenance (tests/support/queue_machine) and people (here) act in any order; time
+passes by moving rows' times. A failure shrinks to a short script of acts, which is printed.
+TIDEMILL_TEST_MACHINE=n runs n scripts of twice the length, other ones each time.
 """
 
-import asyncio
-import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
 
-from tests.support import ledger, postgres, storage
-from tests.support.postgres import Server
-from tidemill.db import Database
-from tidemill.models import ClaimedTask, Lease, NewTask, WorkerIdentity
-from tidemill.states import Outcome
-from tidemill.store import Store
-from tidemill.store.claimer import Claimer
+from tests.support import ledger, storage
+from tests.support.queue_machine import TYPES, Machine, World, kinds, places, queues
+from tidemill.acts import Act, TaskFilter, Verdict
+from tidemill.states import Outcome, Status
+from tidemill.store import claimer
 
-if TYPE_CHECKING:
-    from uuid import UUID
+FEW, MANY = 30, int(os.environ.get("TIDEMILL_TEST_MACHINE", "0"))
+FOREVER = 1e9  # seconds: a rate that brings nothing while a test runs
 
-REPORTED = [each for each in Outcome if each is not Outcome.LEASE_EXPIRED]
-QUEUES = ["a", "b"]
-MAX_CRASHES = 2
+priorities = st.sampled_from([-5, 0, 9])
+rates = st.one_of(st.none(), st.integers(1, 4))
 
 
-@dataclass
-class Held:
-    """A worker, what it believes to hold, and its claimer."""
+class Whole(Machine):
+    """The acts of people as well."""
 
-    identity: WorkerIdentity
-    claimer: Claimer
-    tasks: list[ClaimedTask] = field(default_factory=list)
+    def judged(
+        self, ids: list[UUID], said: Mapping[UUID, Act], model: Callable[[UUID], Verdict]
+    ) -> None:
+        """Compare what an act said of tasks with what the model says, and with where they are."""
+        expected = {each: model(each) for each in sorted(ids, key=lambda each: each.bytes)}
+        assert {each: act.verdict for each, act in said.items()} == expected
+        for task_id, act in said.items():
+            if (task := self.model.tasks.get(task_id)) is not None:
+                assert (act.status, act.queue) == (task.status, task.queue)
 
+    @rule(places=places)
+    def cancel(self, places: list[int]) -> None:
+        ids = self.recent(places)
+        self.judged(ids, self.run(self.store.acts.cancel(ids)), self.model.cancel)
 
-class Run:
-    """The acts, and a model: which token is current for each running task."""
+    @rule(places=places)
+    def retry(self, places: list[int]) -> None:
+        ids = self.recent(places)
+        self.judged(ids, self.run(self.store.acts.retry(ids, actor="me")), self.model.retry)
 
-    def __init__(self, store: Store, choice: random.Random) -> None:
-        self.store = store
-        self.choice = choice
-        self.workers: list[Held] = []
-        self.current: dict[UUID, int] = {}
-        self.ended: set[UUID] = set()
+    @rule(places=places)
+    def delete(self, places: list[int]) -> None:
+        ids = self.recent(places)
+        self.note_history_of(ids)
+        self.judged(ids, self.run(self.store.acts.delete(ids)), self.model.delete)
 
-    async def join(self) -> None:
-        identity = await storage.worker(self.store)
-        queues = self.choice.choice([None, QUEUES, ["a"]])
-        claimer = Claimer(self.store, identity, queues=queues, lease_seconds=600)
-        self.workers.append(Held(identity, claimer))
+    def note_history_of(self, ids: list[UUID]) -> None:
+        """Remember what the history that is about to go had counted up to."""
+        tasks = self.model.tasks
+        going = [each for each in ids if each in tasks and tasks[each].status != "running"]
+        self.forgotten += self.run(ledger.flows(self.db, going))
 
-    async def enqueue(self) -> None:
-        tasks = [self._task() for _ in range(self.choice.randint(1, 12))]
-        await self.store.tasks.enqueue(tasks)
+    @rule(places=places, priority=priorities)
+    def reprioritise(self, places: list[int], priority: int) -> None:
+        ids = self.recent(places)
+        said = self.run(self.store.acts.reprioritise(ids, priority))
+        self.judged(ids, said, lambda each: self.model.reprioritise(each, priority))
 
-    def _task(self) -> NewTask:
-        return NewTask(
-            type="t",
-            queue=self.choice.choice(QUEUES),
-            priority=self.choice.choice([0, 0, 7]),
-            delay_seconds=self.choice.choice([None, None, 60.0]),
-            max_retries=self.choice.randint(0, 2),
-            idempotency_key=self.choice.choice([None, "k", "l"]),
-        )
+    @rule(places=places, queue=queues)
+    def move(self, places: list[int], queue: str) -> None:
+        ids = self.recent(places)
+        said = self.run(self.store.acts.move(ids, queue))
+        if ids:
+            self.judged(ids, said, lambda each: self.model.move(each, queue))
 
-    async def claim(self) -> None:
-        worker = self.choice.choice(self.workers)
-        worker.claimer.hear("")
-        for task in await worker.claimer.claim(self.choice.randint(1, 8)):
-            assert task.id not in self.current
-            assert task.id not in self.ended
-            self.current[task.id] = task.lease.token
-            worker.tasks.append(task)
-
-    def _is_current(self, lease: Lease) -> bool:
-        return self.current.get(lease.task_id) == lease.token
-
-    async def finish(self) -> None:
-        worker = self.choice.choice(self.workers)
-        count = min(len(worker.tasks), self.choice.randint(1, 8))
-        ending = [worker.tasks.pop(self.choice.randrange(len(worker.tasks))) for _ in range(count)]
-        ends = [
-            storage.ends(
-                [task], self.choice.choice(REPORTED), run_seconds=0.01, delay_seconds=60.0
-            )[0]
-            for task in ending
+    @rule(queue=queues, act=st.sampled_from(["cancel", "retry", "delete"]))
+    def act_on_a_whole_queue(self, queue: str, act: str) -> None:
+        found = {
+            "cancel": (Status.QUEUED, Status.SCHEDULED, Status.RUNNING),
+            "retry": (Status.SCHEDULED, Status.FAILED),
+            "delete": (Status.QUEUED, Status.SCHEDULED, Status.FAILED),
+        }[act]
+        ids = [
+            each
+            for each, task in sorted(self.model.tasks.items())
+            if task.queue == queue and task.status in found
         ]
-        recorded = await self.store.leases.finish(ends)
-        assert recorded == {each.lease for each in ends if self._is_current(each.lease)}
-        for end in ends:
-            if end.lease in recorded:
-                del self.current[end.lease.task_id]
-                if end.outcome.value in ledger.FINAL:
-                    self.ended.add(end.lease.task_id)
-
-    async def beat(self) -> None:
-        worker = self.choice.choice(self.workers)
-        for answer in await self.store.leases.extend([task.lease for task in worker.tasks], 600):
-            assert answer.held == self._is_current(answer.lease)
-
-    async def die(self) -> None:
-        """Some leases run out: their worker is paused, and comes back with them later."""
-        unlucky = [task for task in self.current if self.choice.random() < 0.4]
-        if unlucky:
-            await storage.expire_leases(self.store.db, *unlucky)
-        assert (await self.store.upkeep.recover(1000, MAX_CRASHES)).total() == len(unlucky)
-        for task_id in unlucky:
-            del self.current[task_id]
-            task = await self.store.tasks.get(task_id)
-            assert task is not None
-            if task.status.final:
-                self.ended.add(task_id)
-
-    async def forget(self) -> None:
-        """A worker lost an answer: it gives back what it does not know of."""
-        worker = self.choice.choice(self.workers)
-        keep = [task for task in worker.tasks if self.choice.random() < 0.5]
-        before = {task.id for task in worker.tasks if self._is_current(task.lease)}
-        kept = {task.id for task in keep if self._is_current(task.lease)}
-        released = await self.store.workers.release_unknown(
-            worker.identity, [task.lease for task in keep]
+        if act == "delete":
+            self.note_history_of(ids)
+        bulk = self.run(getattr(self.store.bulk, act)(TaskFilter(queue=queue)))
+        verdicts = Counter(getattr(self.model, act)(each) for each in ids)
+        assert (bulk.matched, bulk.changed) == (len(ids), verdicts[Verdict.DONE])
+        assert (bulk.requested, bulk.key_taken) == (
+            verdicts[Verdict.REQUESTED],
+            verdicts[Verdict.KEY_TAKEN],
         )
-        assert set(released) == before - kept
-        for task_id in released:
-            del self.current[task_id]
+        assert (bulk.refused, bulk.missing, bulk.next) == (0, 0, None)
 
-    async def pass_time(self) -> None:
-        await storage.make_due(self.store.db)
-        await self.store.upkeep.promote(self.choice.randint(1, 30))
+    @rule(queue=queues, paused=st.booleans())
+    def pause(self, queue: str, paused: bool) -> None:
+        if queue in self.model.queues:
+            change = self.store.queues.pause if paused else self.store.queues.resume
+            self.run(change(queue))
+            self.model.queue(queue).paused = paused
 
-    async def fold(self) -> None:
-        await self.store.upkeep.fold(self.choice.randint(1, 30))
+    @rule(queue=queues, max_running=rates, rate=rates)
+    def limit(self, queue: str, max_running: int | None, rate: int | None) -> None:
+        changes: dict[str, Any] = {
+            "max_running": max_running,
+            "rate_tasks": rate,
+            "rate_seconds": rate and FOREVER,
+        }
+        self.run(self.store.queues.put(queue, changes))
+        state = self.model.queue(queue)
+        state.max_running, state.tokens = max_running, rate
 
-    async def balance(self) -> None:
-        counts = await ledger.balance(self.store)
-        assert counts["running"] == len(self.current)
-        assert sum(counts[status] for status in ledger.FINAL) == len(self.ended)
+    @rule(kind=kinds, paused=st.booleans())
+    def pause_type(self, kind: str, paused: bool) -> None:
+        if paused:
+            self.run(self.store.types.pause(kind))
+            self.model.paused_types.add(kind)
+            return
+        waiting = self.parked()
+        self.run(self.store.types.resume(kind))
+        self.model.paused_types.discard(kind)
+        for task_id, name in waiting.items():
+            if name == kind:
+                self.model.promote(task_id)
 
-    async def drain(self) -> None:
-        """In the end every task comes to an end."""
-        while self.current:
-            for worker in self.workers:
-                ends = storage.ends(worker.tasks, Outcome.SUCCEEDED)
-                for lease in await self.store.leases.finish(ends):
-                    del self.current[lease.task_id]
-                    self.ended.add(lease.task_id)
-                worker.tasks.clear()
-            await self._take_all()
-        counts = await ledger.balance(self.store)
-        assert sum(counts.values()) == len(self.ended)
+    @rule()
+    def drain(self) -> None:
+        """With all brakes off, workers bring every task to its end, whatever was before."""
+        for queue in self.model.queues:
+            self.limit(queue, None, None)
+            self.pause(queue, paused=False)
+        for kind in TYPES:
+            self.pause_type(kind, paused=False)
+        try:
+            self.run(self._drained())
+        except TimeoutError:
+            raise AssertionError(f"never claimed: {self.model.live()}") from None
 
-    async def _take_all(self) -> None:
-        await storage.make_due(self.store.db)
-        await self.store.upkeep.promote(10_000)
-        for task in await storage.claim(self.store, self.workers[0].identity, 10_000):
-            self.current[task.id] = task.lease.token
-            self.workers[0].tasks.append(task)
+    async def _drained(self) -> None:
+        async with storage.patience():
+            while self.model.live():
+                await self._promote_all()
+                for held in self.workers:
+                    held.claimer.hear("")
+                    for task in await held.claimer.claim(100):
+                        self.model.claim(held.identity.id, task.lease)
+                        held.tasks.append(task)
+                    ends = storage.ends(held.tasks, Outcome.SUCCEEDED)
+                    for lease in await self.store.leases.finish(ends):
+                        assert self.model.finish(lease, Outcome.SUCCEEDED)
+                    held.tasks.clear()
+
+    async def _promote_all(self) -> None:
+        await storage.make_due(self.db)
+        await self.store.upkeep.promote(1000)
+        for task_id, task in self.model.tasks.items():
+            if task.status == "scheduled":
+                self.model.promote(task_id)
 
 
-async def live(url: str, seed: int, acts: int) -> None:
-    db = Database.of(postgres.settings_of(url), application="tests")
+@pytest.mark.timeout(60 + 5 * MANY)
+def test_any_script_of_acts_leaves_every_task_in_one_place_and_the_books_balanced(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(database_url)
+    monkeypatch.setattr(Machine, "world", world, raising=False)
+    monkeypatch.setattr(claimer, "QUEUES_SECONDS", 0.0)  # limits hold for the very next claim
     try:
-        run = Run(Store.of(db), random.Random(seed))
-        for _ in range(3):
-            await run.join()
-        ways: list[Any] = [run.enqueue, run.claim, run.claim, run.finish, run.finish]
-        ways += [run.beat, run.die, run.forget, run.pass_time, run.fold, run.balance]
-        for _ in range(acts):
-            await run.choice.choice(ways)()
-        await run._take_all()
-        await run.drain()
+        run_state_machine_as_test(
+            Whole,
+            settings=settings(
+                max_examples=MANY or FEW,
+                stateful_step_count=60 if MANY else 30,
+                derandomize=not MANY,
+                database=None,
+                deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+                print_blob=False,
+            ),
+        )
     finally:
-        await db.close()
-
-
-@given(seed=st.integers(0, 2**32), acts=st.integers(10, 60))
-@settings(
-    max_examples=15,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-def test_the_books_balance_after_any_life(server: Server, seed: int, acts: int) -> None:
-    name = server.migrated()
-    try:
-        asyncio.run(live(server.url_of(name), seed, acts))
-    finally:
-        server.drop(name)
+        world.close()

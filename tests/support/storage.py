@@ -81,9 +81,14 @@ async def attempts(db: Database, task_id: UUID) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+def patience() -> asyncio.Timeout:
+    """Bound a loop that waits for what other sessions or processes do."""
+    return asyncio.timeout(LONGEST_SECONDS)
+
+
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
     """Wait until `condition` holds: for what other sessions or processes do."""
-    async with asyncio.timeout(LONGEST_SECONDS):
+    async with patience():
         while not await condition():  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(LOOK_SECONDS)
 
