@@ -1,10 +1,12 @@
 """The doctor's judgements: pure functions of rows, at and around their bounds."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tidemill.doctor import Finding, Level, holders, queue, server, tables
+from tidemill.doctor import CHECKS, Finding, Level, holders, queue, server, tables
 from tidemill.doctor.finding import Report, duration, listed, literal, plural, quoted, size
 
 GIB = 1 << 30
@@ -216,3 +218,9 @@ def test_dead_rows(row: dict[str, Any], level: Level) -> None:
 def test_at_a_hundred_thousand_rows_of_statistics_counting_ends() -> None:
     [found] = queue.statistics([{"deltas": queue.MANY_DELTAS, "oldest_seconds": 61.0}])
     assert found.finding.startswith("at least 100,000 rows of statistics")
+
+
+def test_the_command_line_page_tells_every_check_in_order() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    section = page.partition("## `tidemill doctor`")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [each.name for each in CHECKS]
