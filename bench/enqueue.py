@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from bench import noop, pgbench
+from bench import noop, pgbench, scripts
 from bench.case import BenchError, Case
 from bench.drain import whole
 from bench.measure import Sample
-from bench.target import QUEUE, Target
+from bench.scripts import QUEUE
+from bench.target import Target
 from tidemill.models import NewTask
 from tidemill.notify import Hints
 from tidemill.store import Store
@@ -22,13 +23,12 @@ class ScriptEnqueue(Case):
     """Calls by pgbench: the limit, and the SQL functions."""
 
     def __init__(
-        self, name: str, meaning: str, script: pgbench.Script, *, connections: int
+        self, name: str, meaning: str, script: scripts.Script, *, connections: int
     ) -> None:
         """Call `script` on so many connections; single tasks cost a commit each: do fewer."""
-        batch = int(script.variables.get("batch", 1))
         self.name, self.meaning = name, meaning
-        self.share = 0.05 if batch == 1 else 1.0
-        self._script, self._batch, self._connections = script, batch, connections
+        self.share = 0.05 if script.batch == 1 else 1.0
+        self._script, self._batch, self._connections = script, script.batch, connections
 
     async def run(self, target: Target, tasks: int) -> Sample:
         """Enqueue with pgbench."""
@@ -63,7 +63,7 @@ class BatchEnqueue(Case):
             store = Store.of(db)
             with target.timed(sample):
                 for _ in range(tasks // self._batch):
-                    await store.tasks.enqueue([_task() for _ in range(self._batch)])
+                    await store.tasks.enqueue([task() for _ in range(self._batch)])
         await _check(target, tasks)
         return sample
 
@@ -96,7 +96,7 @@ def limits(batches: Sequence[int], connections: Sequence[int]) -> list[Case]:
         ScriptEnqueue(
             f"SQL, {many} x {batch}",
             f"enqueue.sql by pgbench, {batch} tasks, {many} connections",
-            pgbench.enqueue_script(batch),
+            scripts.enqueue_script(batch),
             connections=many,
         )
         for many in connections
@@ -112,25 +112,26 @@ def cases() -> list[Case]:
         ScriptEnqueue(
             "tidemill.enqueue_many, 1000",
             "the SQL function by pgbench, 1000 tasks a call, 2 connections",
-            pgbench.function_script(1000),
+            scripts.function_script(1000),
             connections=2,
         ),
         ScriptEnqueue(
             "tidemill.enqueue, one",
             "the SQL function by pgbench, one task a transaction, 4 connections",
-            pgbench.function_script(1),
+            scripts.function_script(1),
             connections=4,
         ),
     ]
 
 
-def _task() -> NewTask:
+def task() -> NewTask:
+    """Return a task that does nothing."""
     return NewTask(type=noop.TYPE, payload=noop.PAYLOAD, queue=QUEUE)
 
 
 async def _ask(enqueuer: Enqueuer, count: int) -> None:
     for _ in range(count):
-        await enqueuer.one(_task())
+        await enqueuer.one(task())
 
 
 async def _check(target: Target, tasks: int) -> None:

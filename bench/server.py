@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,22 +32,56 @@ OPTIONS = {
 """Of the private server: durable, and no checkpoint within a run."""
 
 
-@asynccontextmanager
-async def target(database_url: str | None, pg_bin: str | None) -> AsyncGenerator[Target]:
-    """Yield a migrated scratch database, dropped at the end.
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """A server to make databases on, and its pgbench. `pid`: of the server, when it is our own."""
 
-    `database_url` names a server where we may create databases; without it one is started, of the
-    programs in `pg_bin` or of the best found. Raises BenchError, ConfigurationError.
+    admin_url: str
+    pgbench: str
+    pid: int | None
+
+    @asynccontextmanager
+    async def database(self) -> AsyncGenerator[Target]:
+        """Yield a migrated scratch database, dropped at the end.
+
+        Several at a time share the server, so that what is compared can run in turn.
+        """
+        name = f"tidemill_bench_{secrets.token_hex(4)}"
+        admin = Database.of(_settings(self.admin_url), application="bench", pool_size=2)
+        await admin.execute(f"CREATE DATABASE {name}")
+        try:
+            async with self._target(name) as found:
+                yield found
+        finally:
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            await admin.close()
+
+    @asynccontextmanager
+    async def _target(self, name: str) -> AsyncGenerator[Target]:
+        url = urlunsplit(urlsplit(self.admin_url)._replace(path=f"/{name}"))
+        settings = _settings(url)
+        database = Database.of(settings, application="bench", pool_size=2)
+        try:
+            await migrate(database)
+            exact = await _load_statements(database)
+            yield Target(url, self.pgbench, settings, database, exact, self.pid)
+        finally:
+            await database.close()
+
+
+@contextmanager
+def bed(database_url: str | None, pg_bin: str | None) -> Generator[Bed]:
+    """Yield a server: the one at `database_url`, where we may create databases, or a private one.
+
+    That is started of the programs in `pg_bin` or of the best found, and removed at the end. Raises
+    BenchError, ConfigurationError.
     """
     if database_url:
-        async with _scratch(database_url, _pgbench(pg_bin), None) as found:
-            yield found
+        yield Bed(database_url, _pgbench(pg_bin), None)
         return
     with _private(pg_bin) as server:
         assert server.install is not None  # noqa: S101 - a started server has one
-        pgbench = _pgbench(str(server.install.bin))
-        async with _scratch(server.url("postgres"), pgbench, server.pid) as found:
-            yield found
+        yield Bed(server.url("postgres"), _pgbench(str(server.install.bin)), server.pid)
 
 
 @contextmanager
@@ -86,26 +121,6 @@ def _pgbench(pg_bin: str | None) -> str:
     if found := shutil.which("pgbench"):
         return found
     raise BenchError("no pgbench found: give its folder with --pg-bin, or put it on PATH")
-
-
-@asynccontextmanager
-async def _scratch(admin_url: str, pgbench: str, pid: int | None) -> AsyncGenerator[Target]:
-    name = f"tidemill_bench_{secrets.token_hex(4)}"
-    admin = Database.of(_settings(admin_url), application="bench")
-    await admin.execute(f"CREATE DATABASE {name}")
-    try:
-        url = urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
-        settings = _settings(url)
-        database = Database.of(settings, application="bench", pool_size=2)
-        try:
-            await migrate(database)
-            exact = await _load_statements(database)
-            yield Target(url, pgbench, settings, database, exact, pid)
-        finally:
-            await database.close()
-    finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
 
 
 async def _load_statements(database: Database) -> bool:

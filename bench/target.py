@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 
 from bench import cpu, noop
 from bench.measure import Sample
+from bench.scripts import QUEUE
 from tidemill.db import Database
 from tidemill.settings import Settings
 
-QUEUE = "bench"
 FILL_CHUNK = 5000
 
+_HISTORY = ("tasks", "attempts")
 _TABLES = (
-    "tasks, ready, scheduled, leases, attempts, dead_letters, idempotency_keys, "
-    "throughput_deltas, throughput, workers"
+    *("ready", "scheduled", "leases", "dead_letters", "idempotency_keys"),
+    *("throughput_deltas", "throughput", "workers"),
 )
 _SETTINGS = (
     "server_version",
@@ -48,6 +49,9 @@ class Target:
     server_pid: int | None
     """The server's process, when it is our own"""
 
+    keeps_history: bool = field(default=False, init=False)
+    """What was completed before a run stays, as it does while a queue retains it"""
+    _before: int = field(default=0, init=False)
     _asked: int = field(default=0, init=False)
 
     async def ask(self, statement: str, *args: object) -> list[tuple[object, ...]]:
@@ -61,22 +65,36 @@ class Target:
 
     async def empty(self) -> None:
         """Remove all tasks and workers; the checkpoint keeps full-page images out of the run."""
-        names = ", ".join(f"tidemill.{each.strip()}" for each in _TABLES.split(","))
-        await self.ask(f"TRUNCATE {names}")
+        tables = _TABLES if self.keeps_history else (*_TABLES, *_HISTORY)
+        await self.ask(f"TRUNCATE {', '.join(f'tidemill.{each}' for each in tables)}")
         await self.ask(
             "INSERT INTO tidemill.queues (name) VALUES ($1) ON CONFLICT (name) "
             "DO UPDATE SET paused = false",
             QUEUE,
         )
         await self.ask("CHECKPOINT")
+        self._before = await self.number("SELECT nextval('tidemill.lease_tokens')")
 
     async def fill(self, tasks: int) -> None:
         """Empty the target, then enqueue `tasks` no-op tasks."""
         await self.empty()
+        await self.add(tasks)
+        await self.ask("ANALYZE tidemill.ready, tidemill.tasks, tidemill.leases")
+
+    async def add(self, tasks: int, *, delay: float | None = None) -> None:
+        """Enqueue `tasks` no-op tasks more, to run now or in `delay` seconds."""
         for done in range(0, tasks, FILL_CHUNK):
             count = min(FILL_CHUNK, tasks - done)
-            await self.ask(FILL, count, noop.TYPE, noop.PAYLOAD_TEXT, QUEUE)
-        await self.ask("ANALYZE tidemill.ready, tidemill.tasks, tidemill.leases")
+            await self.ask(FILL, count, noop.TYPE, noop.PAYLOAD_TEXT, QUEUE, delay)
+
+    async def ended(self) -> tuple[int, int]:
+        """Return how many tasks have succeeded since the last emptying, and in how many attempts."""
+        rows = await self.ask(
+            "SELECT count(DISTINCT task_id) FILTER (WHERE outcome = 'succeeded'), count(*) "
+            "FROM tidemill.attempts WHERE token > $1",
+            self._before,
+        )
+        return int(str(rows[0][0])), int(str(rows[0][1]))
 
     async def queue_id(self) -> int:
         """Return the id of the queue that is measured."""
@@ -180,6 +198,7 @@ def _less(later: float | None, earlier: float | None) -> float | None:
 FILL = """
 SELECT count(*) FROM tidemill.enqueue_rows(
     array_fill($2::text, ARRAY[$1::integer]), array_fill($3::json, ARRAY[$1]),
-    array_fill($4::text, ARRAY[$1]),
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+    array_fill($4::text, ARRAY[$1]), NULL, NULL, NULL,
+    CASE WHEN $5::double precision IS NOT NULL THEN array_fill($5, ARRAY[$1]) END,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 """

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bench.case import BenchError
-from bench.target import QUEUE, Target
+from bench.scripts import QUEUE
+from bench.target import Target
 from tidemill_cli.local import launch
 
 ROOT = Path(__file__).resolve().parents[1]

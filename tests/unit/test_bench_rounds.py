@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from bench import drain, report, rounds
+from bench import drain, report, rounds, shares
 from bench.case import Case
 from bench.measure import Sample
 
@@ -44,16 +44,16 @@ async def test_the_limit_is_the_fastest_setting() -> None:
 
 
 async def test_the_report_names_machine_cases_and_ratios() -> None:
-    result = await _result([])
+    found = shares.finding(await _result([]))
     facts = {"cpus": "2", "server_version": "18.4", "fsync": "on"}
-    text = report.text(facts, "counted so", [result])
+    text = report.text(facts, "counted so", [found])
     assert text.startswith("cpus 2, server_version 18.4, fsync on\n\nstatements: counted so\n")
     assert "the limit" in text
     assert "0.50 (0.50 - 0.50)" in text
-    found = json.loads(report.to_json(facts, "counted so", [result]))
-    assert found["machine"] == facts
-    assert found["results"][0]["limit"]["name"] == "fast"
-    assert found["results"][0]["cases"][0]["ratio_to_limit"]["median"] == pytest.approx(0.5)
+    printed = json.loads(report.to_json(facts, "counted so", [found]))
+    assert printed["machine"] == facts
+    assert printed["results"][0]["limit"]["name"] == "fast"
+    assert printed["results"][0]["cases"][0]["ratio_to_limit"]["median"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("tasks", "step", "whole"), [(1000, 300, 900), (1000, 4000, 4000)])

@@ -1,0 +1,66 @@
+"""What can be measured, and on which scale."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.findings import Finding
+from bench.server import Bed
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How much of everything."""
+
+    tasks: int
+    """Tasks a run"""
+    rounds: int
+    batches: tuple[int, ...]
+    """Of the settings of the limit; so are the connections"""
+    connections: tuple[int, ...]
+    finalists: int
+    """How many settings of the limit go through all rounds, after one try of each"""
+    many: int
+    """What counts as many: tasks that wait, are scheduled, have completed, or dead entries"""
+    pinned_seconds: int
+    """How long the steady load runs under the pinned snapshot"""
+    slice_seconds: int
+    """How long it runs at a time, in turn with the one without"""
+    samples: int
+    """Of each latency and of each claim's cost"""
+
+
+FULL = Scale(
+    tasks=60_000,
+    rounds=4,
+    batches=(100, 200, 500, 1000),
+    connections=(1, 2, 4),
+    finalists=2,
+    many=1_000_000,
+    pinned_seconds=60,
+    slice_seconds=5,
+    samples=100,
+)
+QUICK = Scale(
+    tasks=12_000,
+    rounds=1,
+    batches=(200, 1000),
+    connections=(1, 2),
+    finalists=2,
+    many=20_000,
+    pinned_seconds=2,
+    slice_seconds=1,
+    samples=10,
+)
+
+
+class Subject(ABC):
+    """A question that is answered by figures beside their limit, taken in one run."""
+
+    name: str
+
+    @abstractmethod
+    async def run(self, bed: Bed, scale: Scale, say: Say) -> Finding:
+        """Measure. Leaves no database and no process behind."""

@@ -1,0 +1,13 @@
+"""All subjects, by the name that `--case` takes."""
+
+from bench import drain, enqueue
+from bench.shares import Shares
+from bench.subject import Subject
+
+ALL: dict[str, Subject] = {
+    each.name: each
+    for each in (
+        Shares("drain", drain.limits, drain.cases()),
+        Shares("enqueue", enqueue.limits, enqueue.cases()),
+    )
+}
