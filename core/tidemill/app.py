@@ -11,10 +11,10 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from tidemill.client import Client
 from tidemill.errors import ConfigurationError, InvalidTask, TidemillError
-from tidemill.models import NAMED_PRIORITIES, Enqueued, NewTask, TaskType
+from tidemill.models import Enqueued, NewTask, TaskType
 from tidemill.retry import RetryPolicy
 from tidemill.schedules import Missed, NewSchedule
-from tidemill.sdk.definition import TaskDefaults, TaskDefinition
+from tidemill.sdk.definition import TaskDefaults, TaskDefinition, priority_of
 from tidemill.settings import Settings
 from tidemill.store.schedule_rules import faults
 
@@ -219,9 +219,8 @@ def _payload(
 
 
 def _priority(value: int | str | None) -> int | None:
-    if isinstance(value, str):
-        if value not in NAMED_PRIORITIES:
-            names = ", ".join(NAMED_PRIORITIES)
-            raise ConfigurationError(f"priority must be a number or one of {names} (got {value!r})")
-        return NAMED_PRIORITIES[value]
-    return value
+    try:
+        return priority_of(value) if isinstance(value, str) else value
+    except InvalidTask as error:
+        (fault,) = error.faults
+        raise ConfigurationError(f"priority {fault.rule} (got {value!r})") from None

@@ -53,12 +53,15 @@ class Client:
     async def enqueue_many(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Store all of `tasks` or none, in order; they are durable when this returns.
 
-        Raises InvalidTask, UnknownType, IdempotencyConflict, QueueFull and DatabaseUnavailable.
+        Raises InvalidTask (also a queue that does not exist, where the settings forbid to create
+        it), UnknownType, IdempotencyConflict, QueueFull (try again after its `retry_after` seconds)
+        and DatabaseUnavailable.
         """
         stored = await self._store.tasks.enqueue(
             tasks,
             unknown_types=self._settings.unknown_types,
             max_payload_bytes=self._settings.max_payload_bytes,
+            create_queues=self._settings.create_queues_on_enqueue == "on",
         )
         await self._wake({each.queue for each in stored if each.created})
         return stored

@@ -9,10 +9,11 @@ import pytest
 
 from tidemill import App, NewTask
 from tidemill.client import Client
-from tidemill.errors import ConfigurationError, InvalidTask, TaskNotFound
+from tidemill.errors import ConfigurationError, InvalidTask, QueueFull, TaskNotFound
 from tidemill.notify import Listener
 from tidemill.settings import Settings
 from tidemill.states import Event, Status
+from tidemill.store import Store
 
 
 @pytest.fixture
@@ -50,6 +51,29 @@ async def test_options_are_those_of_a_task(producing: App) -> None:
 async def test_a_bad_payload_is_refused_before_anything_is_stored(producing: App) -> None:
     with pytest.raises(InvalidTask, match=r"payload\.to: input should be a valid string"):
         await producing.tasks["send"].enqueue(to=3)
+
+
+async def test_a_full_queue_is_told_with_when_to_try_again(producing: App, store: Store) -> None:
+    await store.queues.put("emails", {"max_depth": 2})
+    send = producing.tasks["send"]
+    for _ in range(2):
+        await send.enqueue(to="a")
+    with pytest.raises(QueueFull, match=r"tasks\[0\]\.queue: .*emails") as refused:
+        await send.enqueue(to="a")
+    assert refused.value.retry_after >= 1
+    assert (await send.using(queue="other").enqueue(to="a")).queue == "other"
+
+
+async def test_where_queues_are_not_created_an_unknown_one_is_a_fault(
+    settings: Settings, store: Store
+) -> None:
+    closed = replace(settings, create_queues_on_enqueue="off")
+    async with Client.of(closed) as client:
+        with pytest.raises(InvalidTask, match=r"tasks\[0\]\.queue: .*typo"):
+            await client.enqueue(NewTask(type="send", queue="typo"))
+        await store.queues.put("emails", {})
+        assert (await client.enqueue(NewTask(type="send", queue="emails"))).created
+    assert [queue.name for queue in await store.queues.list()] == ["emails"]
 
 
 async def test_an_unknown_task_is_not_found(client: Client) -> None:

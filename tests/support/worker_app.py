@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
+
+import asyncpg
 
 from tidemill import App
 
@@ -28,6 +31,24 @@ def block(n: int, seconds: float) -> None:
     leave_trace("start", n)
     time.sleep(seconds)
     leave_trace("end", n)
+
+
+@app.task(max_retries=0)
+async def span(seconds: float) -> None:
+    """Say in the table `spans` from when to when it ran: see tests/support/spans.py."""
+    connection = await asyncpg.connect(os.environ["TIDEMILL_DATABASE_URL"])
+    try:
+        begun = await connection.fetchval("INSERT INTO spans DEFAULT VALUES RETURNING id")
+        await asyncio.sleep(seconds)
+        await connection.execute("UPDATE spans SET ended = clock_timestamp() WHERE id = $1", begun)
+    finally:
+        await connection.close()
+
+
+@app.task(max_retries=10)
+def die(n: int) -> None:
+    leave_trace("start", n)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task

@@ -6,8 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from tidemill.errors import ConfigurationError
-from tidemill.models import Enqueued, NewTask, TaskType, queue_name_pattern, type_name_pattern
+from tidemill.errors import ConfigurationError, Fault, InvalidTask
+from tidemill.models import (
+    NAMED_PRIORITIES,
+    Enqueued,
+    NewTask,
+    TaskType,
+    queue_name_pattern,
+    type_name_pattern,
+)
 from tidemill.retry import RetryPolicy
 from tidemill.sdk.payload import PayloadCodec
 from tidemill.sdk.signature import name_of
@@ -89,7 +96,12 @@ class TaskDefinition(Generic[P, R]):
         return await self._send(self.new(**payload))
 
     def using(self, **options: Any) -> "BoundTask":
-        """Return a sender with options of `NewTask`: `using(delay_seconds=60).enqueue(to=…)`."""
+        """Return a sender with options of `NewTask`: `using(delay_seconds=60).enqueue(to=…)`.
+
+        `priority` may be a name. Raises InvalidTask for one that is none.
+        """
+        if isinstance(options.get("priority"), str):
+            options["priority"] = priority_of(options["priority"])
         return BoundTask(self.new, options, self._send)
 
 
@@ -107,6 +119,14 @@ class BoundTask:
     async def enqueue(self, **payload: Any) -> Enqueued:
         """Store a task with this payload and the options."""
         return await self._send(self.new(**payload))
+
+
+def priority_of(name: str) -> int:
+    """Return the number that the priority `name` stands for. Raises InvalidTask."""
+    if name not in NAMED_PRIORITIES:
+        rule = f"must be a number or one of {', '.join(NAMED_PRIORITIES)}"
+        raise InvalidTask(Fault("priority", rule, name))
+    return NAMED_PRIORITIES[name]
 
 
 def _check_function(function: Callable[..., Any]) -> None:

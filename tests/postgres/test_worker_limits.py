@@ -1,0 +1,123 @@
+"""Queues with limits, with real workers: never too much at once, and no idling below the limit."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import ledger, spans
+from tests.support.spans import Span, most_at_once, share_used
+from tests.support.worker import eventually, eventually_async
+from tests.support.worker_process import worker_process
+from tidemill import App, NewTask
+from tidemill.client import Client
+from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_worker import Worker
+
+USED = 0.5
+"""The share of a limit that must be used on a machine busy with other things; by polling alone,
+every second, it would be under a tenth."""
+
+
+@pytest.fixture
+def ran(app: App) -> list[Span]:
+    """When tasks of type `task` ran."""
+    seen: list[Span] = []
+
+    @app.task
+    async def task(seconds: float) -> None:
+        began = time.time()
+        await asyncio.sleep(seconds)
+        seen.append(Span(began, time.time()))
+
+    return seen
+
+
+def tasks(count: int, seconds: float, kind: str = "task", queue: str = "limited") -> list[NewTask]:
+    return [NewTask(type=kind, queue=queue, payload={"seconds": seconds}) for _ in range(count)]
+
+
+@pytest.mark.timeout(120)
+async def test_three_processes_run_three_at_once_and_no_place_stays_empty(
+    settings: Settings, store: Store, client: Client, tmp_path: Path
+) -> None:
+    await store.db.execute(spans.TABLE)
+    await store.queues.put("limited", {"max_running": 3})
+    with ExitStack() as processes:
+        for _ in range(3):
+            processes.enter_context(
+                worker_process(settings, tmp_path / "trace", TIDEMILL_CONCURRENCY="10")
+            )
+        await client.enqueue_many(tasks(100, 0.1, kind="span"))
+
+        async def all_ended() -> bool:
+            return bool(await store.db.fetchval("SELECT count(ended) = 100 FROM public.spans"))
+
+        await eventually_async(all_ended, seconds=60)
+    seen = await spans.read(store.db)
+    assert most_at_once(seen) == 3
+    assert share_used(seen, 3) > USED
+    assert (await ledger.balance(store))["succeeded"] == 100
+
+
+@pytest.mark.timeout(120)
+async def test_a_rate_holds_over_two_workers_and_is_used(
+    app: App, settings: Settings, store: Store, client: Client, ran: list[Span]
+) -> None:
+    rate, seconds = 20, 5.0
+    await store.queues.put("limited", {"rate_tasks": rate, "rate_seconds": 1})
+    async with AsyncExitStack() as workers:
+        for _ in range(2):
+            await workers.enter_async_context(Worker(app, settings=settings))
+        began = time.time()
+        await client.enqueue_many(tasks(300, 0.001))
+        await eventually(lambda: time.time() > began + seconds, seconds=60)
+        starts = sorted(each.began - began for each in ran)
+    within = [start for start in starts if start <= seconds]
+    for count, start in enumerate(within, 1):
+        assert count <= rate + rate * start + 1  # a bucket, and what has run into it since
+    assert len(within) > 0.7 * rate * seconds
+
+
+@pytest.mark.timeout(120)
+async def test_a_limit_that_is_set_while_tasks_run_holds_for_the_next_and_can_be_lifted(
+    app: App, settings: Settings, store: Store, client: Client, ran: list[Span]
+) -> None:
+    stored = await client.enqueue_many(tasks(400, 0.05))
+    async with Worker(app, settings=replace(settings, concurrency=10)):
+        await eventually(lambda: len(ran) > 50)
+        await store.queues.put("limited", {"max_running": 2})
+        held = time.time() + 0.5  # by then what ran before has ended
+        await eventually(lambda: sum(each.began > held for each in ran) > 40)
+        lifted = time.time()
+        await store.queues.put("limited", {"max_running": None})
+        await eventually(lambda: len(ran) == len(stored), seconds=60)
+    assert most_at_once([each for each in ran if each.ended < held]) == 10
+    assert most_at_once([each for each in ran if held < each.began < lifted]) == 2
+    assert most_at_once([each for each in ran if each.began > lifted]) > 2
+
+
+@pytest.mark.timeout(120)
+async def test_a_limited_queue_and_a_busy_one_share_a_worker(
+    app: App, settings: Settings, store: Store, client: Client
+) -> None:
+    """The open queue's prefetch fills the slots; the limited one still gets its turn."""
+    await store.queues.put("limited", {"max_running": 2})
+    order: list[str] = []
+
+    @app.task
+    async def quick(queue: str) -> None:
+        order.append(queue)
+
+    def quick_ones(queue: str, count: int) -> list[NewTask]:
+        return [NewTask(type="quick", queue=queue, payload={"queue": queue}) for _ in range(count)]
+
+    await client.enqueue_many(quick_ones("open", 9_000))
+    await client.enqueue_many(quick_ones("limited", 20))
+    async with Worker(app, settings=settings):
+        await eventually(lambda: len(order) == 9_020, seconds=60)
+    assert order[:9_000].count("limited") > 3
