@@ -29,16 +29,20 @@ async def got(store: Store, name: str = "s") -> Schedule:
 
 async def pass_time(db: Database, seconds: float = HOUR) -> None:
     """Let time pass for all schedules: whole hours keep hourly slots on the hour."""
-    # slots by a long way and back: in one step one would meet the next on its way
-    await db.execute("UPDATE tidemill.schedule_slots SET slot = slot - interval '1000 years'")
-    await db.execute(
-        """WITH moved AS (
-               UPDATE tidemill.schedules SET next_slot = next_slot - make_interval(secs => $1),
-                      last_slot = last_slot - make_interval(secs => $1))
-           UPDATE tidemill.schedule_slots
-              SET slot = slot + interval '1000 years' - make_interval(secs => $1)""",
-        seconds,
-    )
+    async with db.transaction() as session:
+        await session.execute("LOCK TABLE tidemill.schedules IN EXCLUSIVE MODE")  # nobody fires
+        # slots by a long way and back: in one step one would meet the next on its way
+        await session.execute(
+            "UPDATE tidemill.schedule_slots SET slot = slot - interval '1000 years'"
+        )
+        await session.execute(
+            """WITH moved AS (
+                   UPDATE tidemill.schedules SET next_slot = next_slot - make_interval(secs => $1),
+                          last_slot = last_slot - make_interval(secs => $1))
+               UPDATE tidemill.schedule_slots
+                  SET slot = slot + interval '1000 years' - make_interval(secs => $1)""",
+            seconds,
+        )
 
 
 async def now(db: Database) -> datetime:
