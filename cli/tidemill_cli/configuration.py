@@ -6,7 +6,8 @@ from dataclasses import Field, fields
 from itertools import groupby
 from typing import Any
 
-from tidemill.settings import About, Settings, about, variable_of
+from tidemill.setting import About, about, variable_of
+from tidemill.settings import Settings
 
 _INTRO = """\
 # Configuration

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from tidemill.errors import ConfigurationError
-from tidemill.settings import Settings, about, variable_of
+from tidemill.setting import about, variable_of
+from tidemill.settings import Settings
 
 ALIASES = {"api_host": "--host", "api_port": "--port", "queues": "--queue"}
 """Options with another name than their setting's; `--queue` may be given more than once."""

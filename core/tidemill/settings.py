@@ -4,71 +4,50 @@ The command line's options, docs/configuration.md, .env.example and the chart's 
 against this list. Nothing is read at import: a process calls `Settings.load(os.environ)`.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from tidemill.errors import ConfigurationError
-
-PREFIX = "TIDEMILL_"
-_QUERY_PASSWORD = re.compile(r"((?:^|&)(?:ssl)?password=)[^&]*")
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a setting means. `least` and `most` bound numbers; `choices` bound words."""
-
-    meaning: str
-    group: str
-    unit: str = ""
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    secret: bool = False
-
-
-def _setting(default: Any, meaning: str, *, group: str, **about: Any) -> Any:
-    return field(default=default, metadata={"about": About(meaning, group, **about)})
+from tidemill.setting import about, checked, masked, setting, variable_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of a process. Components read the part that concerns them."""
 
-    database_url: str = _setting(
+    database_url: str = setting(
         "",
         "where Postgres is: postgresql://user:password@host:5432/name; of several hosts, separated "
         "by commas, the one that can be written to",
         group="database",
         secret=True,
     )
-    database_direct_url: str = _setting(
+    database_direct_url: str = setting(
         "",
         "the same database past a transaction pooler, for LISTEN and migrations; "
         "without it a pooled process polls",
         group="database",
         secret=True,
     )
-    database_ca_file: str = _setting(
+    database_ca_file: str = setting(
         "", "CA certificate that the server's certificate is verified against", group="database"
     )
-    database_password_file: str = _setting(
+    database_password_file: str = setting(
         "",
         "file with the password, read at each new connection; instead of one in the address",
         group="database",
     )
-    database_pooler: str = _setting(
+    database_pooler: str = setting(
         "none",
         "what stands between: `transaction` for PgBouncer in transaction mode",
         group="database",
         choices=("none", "transaction"),
     )
-    database_pool_size: int = _setting(
+    database_pool_size: int = setting(
         8, "most connections of one process", group="database", least=2, most=200
     )
-    database_connect_seconds: float = _setting(
+    database_connect_seconds: float = setting(
         10.0,
         "how long to try one server for a connection",
         group="database",
@@ -76,10 +55,10 @@ class Settings:
         least=0.1,
         most=300,
     )
-    database_statement_seconds: float = _setting(
+    database_statement_seconds: float = setting(
         30.0, "longest statement", group="database", unit="s", least=0.1, most=3600
     )
-    database_wait_seconds: float = _setting(
+    database_wait_seconds: float = setting(
         60.0,
         "how long a starting process waits for the database and its schema",
         group="database",
@@ -88,46 +67,46 @@ class Settings:
         most=86400,
     )
 
-    api_host: str = _setting("127.0.0.1", "address that the API listens on", group="api")
-    api_port: int = _setting(8080, "port that the API listens on", group="api", least=1, most=65535)
-    unknown_types: str = _setting(
+    api_host: str = setting("127.0.0.1", "address that the API listens on", group="api")
+    api_port: int = setting(8080, "port that the API listens on", group="api", least=1, most=65535)
+    unknown_types: str = setting(
         "accept",
         "what an enqueue of an unregistered type gets",
         group="api",
         choices=("accept", "reject"),
     )
-    create_queues_on_enqueue: str = _setting(
+    create_queues_on_enqueue: str = setting(
         "on",
         "whether an enqueue into a queue that does not exist creates it, or is refused",
         group="api",
         choices=("on", "off"),
     )
-    max_payload_bytes: int = _setting(
+    max_payload_bytes: int = setting(
         1_048_576, "largest payload as JSON", group="api", unit="bytes", least=1, most=67_108_864
     )
-    max_batch_tasks: int = _setting(
+    max_batch_tasks: int = setting(
         10_000, "most tasks in one batch request", group="api", unit="tasks", least=1, most=10_000
     )
 
-    app: str = _setting("", "the app that workers run: package.module:attribute", group="worker")
-    queues: str = _setting(
+    app: str = setting("", "the app that workers run: package.module:attribute", group="worker")
+    queues: str = setting(
         "*", "queues to work on, comma-separated, `name` or `name=weight`; * = all", group="worker"
     )
-    queue_order: str = _setting(
+    queue_order: str = setting(
         "weighted",
         "which queue comes first: by `weighted` turns, or in the `strict` order of the names",
         group="worker",
         choices=("weighted", "strict"),
     )
-    concurrency: int = _setting(
+    concurrency: int = setting(
         20, "tasks that one worker process runs at once", group="worker", least=1, most=10_000
     )
-    prefetch: str = _setting(
+    prefetch: str = setting(
         "auto",
         "tasks claimed ahead of free slots: `auto` = what finishes in about 100 ms, or a number",
         group="worker",
     )
-    lease_seconds: float = _setting(
+    lease_seconds: float = setting(
         30.0,
         "how long a claim lasts without a heartbeat; a queue may set its own",
         group="worker",
@@ -135,10 +114,10 @@ class Settings:
         least=1,
         most=86400,
     )
-    heartbeat_seconds: float = _setting(
+    heartbeat_seconds: float = setting(
         5.0, "time between heartbeats", group="worker", unit="s", least=0.1, most=3600
     )
-    poll_seconds: float = _setting(
+    poll_seconds: float = setting(
         1.0,
         "time between looks at empty queues (± 25 %); notifications come on top",
         group="worker",
@@ -146,7 +125,7 @@ class Settings:
         least=0.05,
         most=3600,
     )
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         30.0,
         "how long running tasks may go on after SIGTERM before they are given back",
         group="worker",
@@ -154,93 +133,91 @@ class Settings:
         least=0,
         most=86400,
     )
-    max_crashes: int = _setting(
+    max_crashes: int = setting(
         3,
         "a task that took its worker down this often becomes a dead letter",
         group="worker",
         least=1,
         most=1000,
     )
-    probe_host: str = _setting("127.0.0.1", "address of the worker's probes", group="worker")
-    probe_port: int = _setting(
+    probe_host: str = setting("127.0.0.1", "address of the worker's probes", group="worker")
+    probe_port: int = setting(
         0, "port of the worker's probes and metrics; 0 = none", group="worker", least=0, most=65535
     )
-    pod_uid: str = _setting("", "uid of the pod, from the downward API", group="worker")
-    pod_name: str = _setting("", "name of the pod, from the downward API", group="worker")
-    container: str = _setting("", "name of the container", group="worker")
+    pod_uid: str = setting("", "uid of the pod, from the downward API", group="worker")
+    pod_name: str = setting("", "name of the pod, from the downward API", group="worker")
+    container: str = setting("", "name of the container", group="worker")
 
-    promote_seconds: float = _setting(
+    promote_seconds: float = setting(
         0.5, "time between moves of due tasks to the queue; 0 = never", group="maintenance",
         unit="s", least=0, most=3600,
     )  # fmt: skip
-    recover_seconds: float = _setting(
+    recover_seconds: float = setting(
         5.0, "time between searches for expired leases; 0 = never", group="maintenance",
         unit="s", least=0, most=3600,
     )  # fmt: skip
-    schedule_seconds: float = _setting(
+    schedule_seconds: float = setting(
         1.0, "time between looks for cron schedules whose slot has come; 0 = never",
         group="maintenance", unit="s", least=0, most=3600,
     )  # fmt: skip
-    fold_seconds: float = _setting(
+    fold_seconds: float = setting(
         5.0, "time between foldings of statistics; 0 = never", group="maintenance",
         unit="s", least=0, most=3600,
     )  # fmt: skip
-    expire_seconds: float = _setting(
+    expire_seconds: float = setting(
         30.0, "time between removals of what is past its keep time; 0 = never",
         group="maintenance", unit="s", least=0, most=86400,
     )  # fmt: skip
-    partition_seconds: float = _setting(
+    partition_seconds: float = setting(
         600.0, "time between looks at the daily partitions; 0 = never", group="maintenance",
         unit="s", least=0, most=86400,
     )  # fmt: skip
 
-    retention_seconds: float = _setting(
+    retention_seconds: float = setting(
         60.0, "time between removals of ended tasks that were kept long enough; 0 = never",
         group="maintenance", unit="s", least=0, most=86400,
     )  # fmt: skip
-    keep_succeeded_seconds: float = _setting(
+    keep_succeeded_seconds: float = setting(
         604_800.0, "how long a task that succeeded is kept; a queue may set its own",
         group="maintenance", unit="s", least=0, most=315_360_000,
     )  # fmt: skip
-    keep_failed_seconds: float = _setting(
+    keep_failed_seconds: float = setting(
         2_592_000.0, "how long a dead letter is kept; a queue may set its own",
         group="maintenance", unit="s", least=0, most=315_360_000,
     )  # fmt: skip
-    keep_cancelled_seconds: float = _setting(
+    keep_cancelled_seconds: float = setting(
         604_800.0, "how long a cancelled task is kept; a queue may set its own",
         group="maintenance", unit="s", least=0, most=315_360_000,
     )  # fmt: skip
 
-    operator_namespaces: str = _setting(
+    operator_namespaces: str = setting(
         "", "namespaces that the operator watches, comma-separated; empty = all", group="operator"
     )
-    operator_tick_seconds: float = _setting(
+    operator_tick_seconds: float = setting(
         2.0, "time between looks at the queues", group="operator", unit="s", least=0.1, most=300
     )
-    operator_probe_host: str = _setting(
+    operator_probe_host: str = setting(
         "127.0.0.1", "address of the operator's probes", group="operator"
     )
-    operator_probe_port: int = _setting(
+    operator_probe_port: int = setting(
         8082, "port of the operator's probes and metrics", group="operator", least=1, most=65535
     )
-    worker_image: str = _setting(
+    worker_image: str = setting(
         "", "image of the workers of a TaskQueue that names none", group="operator"
     )
 
-    data_dir: str = _setting(
+    data_dir: str = setting(
         "",
         "where `tidemill up` keeps its Postgres; default: $XDG_DATA_HOME/tidemill",
         group="local",
     )
-    workers: int = _setting(
-        2, "worker processes of `tidemill up`", group="local", least=1, most=256
-    )
+    workers: int = setting(2, "worker processes of `tidemill up`", group="local", least=1, most=256)
 
-    log_level: str = _setting(
+    log_level: str = setting(
         "info", "least severe messages to log", group="logs",
         choices=("debug", "info", "warning", "error"),
     )  # fmt: skip
-    log_format: str = _setting(
+    log_format: str = setting(
         "auto",
         "`text` for people, `json` for machines; `auto` = text on a terminal",
         group="logs",
@@ -257,9 +234,9 @@ class Settings:
         for each in fields(cls):
             variable = variable_of(each.name)
             if (override := overrides.pop(each.name, None)) is not None:
-                given[each.name] = _checked(each, str(override), variable)
+                given[each.name] = checked(each, str(override), variable)
             elif environ.get(variable):
-                given[each.name] = _checked(each, environ[variable], variable)
+                given[each.name] = checked(each, environ[variable], variable)
         if overrides:
             raise ConfigurationError(f"no such setting: {', '.join(sorted(overrides))}")
         return cls(**given)
@@ -267,7 +244,7 @@ class Settings:
     def shown(self) -> dict[str, Any]:
         """Return all values with secrets masked: what may be printed or logged."""
         return {
-            each.name: _masked(getattr(self, each.name))
+            each.name: masked(getattr(self, each.name))
             if about(each).secret
             else getattr(self, each.name)
             for each in fields(self)
@@ -279,53 +256,3 @@ class Settings:
         if self.database_pooler == "none":
             return self.database_direct_url or self.database_url
         return self.database_direct_url
-
-
-def variable_of(name: str) -> str:
-    """Return the environment variable of the setting `name`."""
-    return PREFIX + name.upper()
-
-
-def about(each: Field[Any]) -> About:
-    """Return what is known of the setting `each`."""
-    known: About = each.metadata["about"]
-    return known
-
-
-def _checked(each: Field[Any], text: str, variable: str) -> Any:
-    known = about(each)
-    if each.type in (int, float):
-        return _number(each.type, text, variable, known)
-    if known.choices and text not in known.choices:
-        rule = f"must be one of {', '.join(known.choices)}"
-        raise ConfigurationError(f"{variable} {rule} (got {text!r})")
-    return text
-
-
-def _number(kind: Any, text: str, variable: str, known: About) -> Any:
-    try:
-        number = kind(text)
-    except ValueError:
-        noun = "a whole number" if kind is int else "a number"
-        raise ConfigurationError(f"{variable} must be {noun} (got {text!r})") from None
-    if not (known.least is None or known.least <= number) or not (
-        known.most is None or number <= known.most
-    ):
-        span = f"{known.least:g} to {known.most:g} {known.unit}".rstrip()
-        raise ConfigurationError(f"{variable} must be {span} (got {text})")
-    return number
-
-
-def _masked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # no address at all: who knows where its password is
-        return "***"
-    netloc, query = parts.netloc, _QUERY_PASSWORD.sub(r"\1***", parts.query)
-    if parts.password:
-        netloc = netloc.replace(f":{parts.password}@", ":***@")
-    return (
-        url
-        if (netloc, query) == parts[1:4:2]
-        else urlunsplit(parts._replace(netloc=netloc, query=query))
-    )

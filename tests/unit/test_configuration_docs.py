@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 import pytest
 
-from tidemill.settings import Settings, about, variable_of
+from tidemill.setting import about, variable_of
+from tidemill.settings import Settings
 from tidemill_cli import configuration
 from tidemill_cli.__main__ import COMMANDS, tidemill
 from tidemill_cli.options import flag_of, help_of

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tidemill.address import connect_options
 from tidemill.errors import ConfigurationError
-from tidemill.settings import Settings, about, variable_of
+from tidemill.setting import about, variable_of
+from tidemill.settings import Settings
 
 
 @pytest.mark.parametrize(

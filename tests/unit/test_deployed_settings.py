@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.support.chart import CHART, Chart, Manifest, containers, one, pods, variables
-from tidemill.settings import Settings, variable_of
+from tidemill.setting import variable_of
+from tidemill.settings import Settings
 from tidemill_cli.__main__ import COMMANDS
 
 KNOWN = {variable_of(each.name) for each in fields(Settings)}

@@ -16,7 +16,8 @@ from pathlib import Path
 from tidemill.app import App
 from tidemill.db import Database, wait_for_database
 from tidemill.schema import migrate
-from tidemill.settings import Settings, variable_of
+from tidemill.setting import variable_of
+from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_cli.local import example, ports
 from tidemill_cli.local.child import Child

@@ -6,7 +6,8 @@ starts near where the last one ended costs under 1 ms. So for each queue and pri
 claimed place is remembered, and the next claim starts some thousands before it. Between the known
 priorities, and beyond them, it looks for others: nothing dead lies there. What commits late, behind
 the floor, is found by reading the queue whole: once a second, but never for more than 1/200 of the
-time. A queue that nothing was claimed from yet can only be read whole; that may take 1/20.
+time. A queue that nothing was claimed from yet can only be read whole: at once the first time, and
+then for 1/20 of the time.
 
 Priorities are strict, so a steady stream of high ones would keep a low one waiting for ever. Every
 20th claim that comes back full is followed by a look at the task that waits longest in the lowest
@@ -80,6 +81,7 @@ class ClaimHints:
         """Know nothing. `strict`: queues are looked at in their order, new ones too."""
         self._strict = strict
         self._newest: dict[int, dict[int, int]] = {}
+        self._read: set[int] = set()
         self._new_turn = 0
         self._whole = _Budget(WHOLE_SHARE, WHOLE_SECONDS)
         self._new = _Budget(SHARE)
@@ -103,7 +105,9 @@ class ClaimHints:
         if self._whole.due or (self._strict and new and self._new.due):
             return ClaimPlan(whole=tuple(self._new_first(queues, new)), names=names)
         known = [each for queue in queues for each in self._ranges(queue)]
-        whole = self._new_first(new, new) if self._new.due else ()
+        unread = [queue for queue in new if queue not in self._read]
+        again = new if self._new.due else unread
+        whole = self._new_first(again, again)
         self._skipped = self._skipped or (bool(new) and not whole)
         return ClaimPlan(whole=tuple(whole), ranges=tuple(known), names=names)
 
@@ -113,6 +117,7 @@ class ClaimHints:
         """Remember what a claim by `plan` found, from `began` to `now`."""
         self._full = self._full or len(claimed) >= limit
         if plan.whole:
+            self._read.update(_reached(plan.whole, claimed, limit))
             self._new.spend(began, now)
             if self._whole.due:
                 self._whole.spend(began, now)
@@ -166,3 +171,9 @@ class ClaimHints:
         self._new_turn += 1
         first = sorted(new)[self._new_turn % len(new)]
         return [first, *(queue for queue in queues if queue != first)]
+
+
+def _reached(whole: Sequence[int], claimed: Sequence[ClaimedTask], limit: int) -> Sequence[int]:
+    """Return which of the `whole` queues a claim came to before it was full."""
+    last = claimed[-1].queue_id if len(claimed) >= limit > 0 else None
+    return whole[: whole.index(last) + 1] if last in whole else whole  # ranges come after them
