@@ -20,12 +20,19 @@ def kind_of(task: NewTask) -> Kind:
     return task.type, task.queue
 
 
-def innocent(error: Exception, part: list[int]) -> tuple[list[list[int]], dict[int, Exception]]:
+def innocent(
+    error: Exception, part: list[int], tasks: Sequence[NewTask]
+) -> tuple[list[list[int]], dict[int, Exception]]:
     """Return the parts of `part` to try again, and the tasks that caused `error` with theirs."""
     guilty = {0} if len(part) == 1 else _places(error, len(part))
     if not guilty:
-        middle = len(part) // 2
-        return [part[middle:], part[:middle]], {}
+        return _halves(part), {}
+    if isinstance(error, QueueFull) and len(part) > 1:
+        # some of its kind may still fit
+        kind = kind_of(tasks[part[min(guilty)]])
+        same = [place for place in part if kind_of(tasks[place]) == kind]
+        rest = [place for place in part if kind_of(tasks[place]) != kind]
+        return [each for each in (*_halves(same), rest) if each], {}
     rest = [place for index, place in enumerate(part) if index not in guilty]
     return [rest] if rest else [], {part[place]: _alone(error, place) for place in guilty}
 
@@ -42,6 +49,11 @@ def kinds(guilty: Mapping[int, Exception], tasks: Sequence[NewTask]) -> dict[Kin
 def waited_for_another(error: Exception) -> bool:
     """Tell whether a key or a new queue was held by a transaction that does not end."""
     return getattr(error.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def _halves(part: list[int]) -> list[list[int]]:
+    middle = len(part) // 2
+    return [part[middle:], part[:middle]]
 
 
 def _is_of_a_kind(error: Exception, task: NewTask) -> bool:
@@ -64,6 +76,9 @@ def _alone(error: Exception, place: int) -> Exception:
         marks = ((fault, _PLACE.match(fault.field)) for fault in error.faults)
         own = [fault for fault, mark in marks if mark is None or int(mark[1]) == place]
         return type(error)(*(Fault(_PLACE.sub("", f.field, 1), f.rule, f.value) for f in own))
+    message = _PLACE.sub("", str(error), 1)
+    if isinstance(error, QueueFull):
+        return QueueFull(message, retry_after=error.retry_after)
     if isinstance(error, Conflict):
-        return type(error)(_PLACE.sub("", str(error), 1))
+        return type(error)(message)
     return error

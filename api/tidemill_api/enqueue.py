@@ -92,7 +92,7 @@ class Enqueuer:
                     break
                 parts.extend(_one_by_one(error, part, results))
             except Exception as error:  # noqa: BLE001 - each goes to the one task that caused it
-                rest, guilty = blame.innocent(error, part)
+                rest, guilty = blame.innocent(error, part, tasks)
                 parts.extend(rest)
                 results.update(guilty)
                 refused.update(blame.kinds(guilty, tasks))

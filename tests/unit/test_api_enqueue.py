@@ -219,7 +219,8 @@ def room(most: int) -> Refusal:
         nonlocal taken
         coming = sum(task.queue == "full" for task in tasks)
         if coming and taken + coming > most:
-            return QueueFull("queue 'full' is full", retry_after=3)
+            place = next(place for place, task in enumerate(tasks) if task.queue == "full")
+            return QueueFull(f"tasks[{place}].queue: 'full' is full", retry_after=3)
         taken += coming
         return None
 
@@ -231,7 +232,7 @@ async def test_a_full_queue_is_filled_to_the_brim_and_costs_the_others_little(mo
     store, results = await outcomes(room(most), of_queues(1000, "full", "free"))
     refused = [result for result in results[::2] if isinstance(result, QueueFull)]
     assert len(refused) == 500 - most
-    assert {error.retry_after for error in refused} <= {3}
+    assert {(str(error), error.retry_after) for error in refused} <= {("queue: 'full' is full", 3)}
     assert all(isinstance(result, Enqueued) for result in results[1::2])
     assert store.tries <= 60
 
@@ -239,7 +240,7 @@ async def test_a_full_queue_is_filled_to_the_brim_and_costs_the_others_little(mo
 async def test_each_key_is_asked_for_where_a_queue_is_full() -> None:
     def refusal(tasks: Sequence[NewTask]) -> Exception | None:
         new = [task for task in tasks if task.name != "7"]  # the key of 7 is known
-        return QueueFull("queue 'full' is full") if new else None
+        return QueueFull("tasks[0].queue: 'full' is full") if new else None
 
     _, results = await outcomes(refusal, of_queues(20, "full", key="k"))
     assert [n for n, result in enumerate(results) if isinstance(result, Enqueued)] == [7]

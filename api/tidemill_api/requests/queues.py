@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tidemill.errors import Fault
-from tidemill_api.requests.fields import Delay, Priority, Seconds, Strict
+from tidemill_api.requests.fields import Priority, Seconds, Strict
 from tidemill_api.requests.retry import RetryRequest
 
 MOST_TASKS = 2_147_483_647
@@ -46,7 +46,7 @@ class QueueRequest(Strict):
     rate_limit: RateLimitRequest | None = None
     unknown_types: Literal["accept", "reject"] | None = None
     starvation_seconds: Annotated[
-        Delay | Literal[0] | None,
+        Seconds | None,
         Field(description="age from which a low priority gets a turn; 0: never"),
     ] = None
     retention: RetentionRequest | None = None
