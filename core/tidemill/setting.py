@@ -41,7 +41,7 @@ def about(each: Field[Any]) -> About:
 
 
 def checked(each: Field[Any], text: str, variable: str) -> Any:
-    """Return the value that `text` gives the setting. Raises ConfigurationError naming `variable`."""
+    """Return the value that `text` gives. Raises ConfigurationError naming `variable`."""
     known = about(each)
     if each.type in (int, float):
         return _number(each.type, text, variable, known)

@@ -13,6 +13,152 @@ CREATE FUNCTION tidemill.add_arrays(a bigint[], b bigint[]) RETURNS bigint[]
 
 ALTER FUNCTION tidemill.add_arrays(a bigint[], b bigint[]) OWNER TO tidemill_owner;
 
+CREATE FUNCTION tidemill.analyze_parents() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    SET default_statistics_target TO '10'
+    AS $$
+BEGIN
+    ANALYZE (SKIP_LOCKED) tidemill.tasks, tidemill.attempts;
+END
+$$;
+
+ALTER FUNCTION tidemill.analyze_parents() OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.analyze_parents() IS 'analyses tasks and attempts with all their days';
+
+CREATE FUNCTION tidemill.any_alive(low uuid, beyond uuid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    SELECT EXISTS (SELECT FROM tidemill.dead_letters d WHERE d.task_id >= low AND d.task_id < beyond)
+        OR EXISTS (SELECT FROM tidemill.scheduled s WHERE s.task_id >= low AND s.task_id < beyond)
+        OR EXISTS (SELECT FROM tidemill.ready r WHERE r.task_id >= low AND r.task_id < beyond)
+        OR EXISTS (SELECT FROM tidemill.leases l WHERE l.task_id >= low AND l.task_id < beyond)
+$$;
+
+ALTER FUNCTION tidemill.any_alive(low uuid, beyond uuid) OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.any_alive(low uuid, beyond uuid) IS 'whether any task of these ids waits, runs or is a dead letter';
+
+CREATE FUNCTION tidemill.drop_attempts_day(day date) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '200ms'
+    SET enable_seqscan TO 'on'
+    SET enable_bitmapscan TO 'on'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    part   text := format('tidemill.%I', 'attempts_' || to_char(day, 'YYYYMMDD'));
+    starts timestamptz := day::timestamp AT TIME ZONE 'UTC';
+    beyond timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+    needed boolean;
+BEGIN
+    IF day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 THEN
+        RETURN 'early';
+    ELSIF NOT pg_try_advisory_xact_lock(hashtext('tidemill.drop_day')) THEN
+        RETURN 'busy';
+    ELSIF EXISTS (SELECT FROM tidemill.dead_letters d WHERE d.failed_at >= starts AND d.failed_at < beyond) THEN
+        RETURN 'held';
+    ELSIF to_regclass(part) IS NULL THEN
+        RETURN 'missing';
+    END IF;
+    EXECUTE format($ends$
+        SELECT EXISTS (SELECT FROM %s a JOIN tidemill.tasks t ON t.id = a.task_id
+                        WHERE a.outcome IN ('succeeded', 'cancelled') AND t.id < $1) $ends$, part)
+       INTO needed USING tidemill.uuid_floor(beyond + interval '1 hour');
+    IF needed THEN
+        RETURN 'kept';
+    END IF;
+    BEGIN
+        LOCK TABLE ONLY tidemill.attempts IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('DROP TABLE %s', part);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        RETURN 'busy';
+    END;
+    RETURN 'dropped';
+END
+$_$;
+
+ALTER FUNCTION tidemill.drop_attempts_day(day date) OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.drop_attempts_day(day date) IS 'drops a day of attempts that no kept task ended on; dropped, or why not: early, missing, held (dead letters), kept (other ends), busy';
+
+CREATE FUNCTION tidemill.drop_day(day date, keep_succeeded double precision, keep_cancelled double precision) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '200ms'
+    SET enable_seqscan TO 'on'
+    SET enable_bitmapscan TO 'on'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    part   text := format('tidemill.%I', 'tasks_' || to_char(day, 'YYYYMMDD'));
+    low    uuid := tidemill.uuid_floor(day::timestamp AT TIME ZONE 'UTC');
+    beyond uuid := tidemill.uuid_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
+    goes   record;
+    found  bigint;
+BEGIN
+    IF day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 THEN
+        RETURN 'early'; -- ensure_partitions would make it again
+    ELSIF NOT pg_try_advisory_xact_lock(hashtext('tidemill.drop_day')) THEN
+        RETURN 'busy';
+    ELSIF tidemill.any_alive(low, beyond) THEN
+        RETURN 'held';
+    ELSIF to_regclass(part) IS NULL THEN
+        RETURN 'missing';
+    END IF;
+
+    EXECUTE format($count$
+        SELECT coalesce(sum(c.bodies), 0) AS bodies, coalesce(bool_and(c.due), true) AS due,
+               array_agg(c.queue_id) AS queues, array_agg(c.bodies) AS counts,
+               array_agg(c.succeeded) AS succeeded, array_agg(c.cancelled) AS cancelled
+          FROM (SELECT t.queue_id, count(*) AS bodies,
+                       count(*) FILTER (WHERE e.outcome = 'succeeded') AS succeeded,
+                       count(*) FILTER (WHERE e.outcome = 'cancelled') AS cancelled,
+                       bool_and(coalesce(e.finished_at <= statement_timestamp() - make_interval(secs =>
+                           CASE e.outcome WHEN 'succeeded' THEN coalesce(q.succeeded_seconds, $3)
+                                          ELSE coalesce(q.cancelled_seconds, $4) END), false)) AS due
+                  FROM %s t
+                  LEFT JOIN tidemill.queues q ON q.id = t.queue_id
+                  LEFT JOIN (SELECT a.task_id, a.outcome, a.finished_at FROM tidemill.attempts a
+                              WHERE a.task_id >= $1 AND a.task_id < $2
+                                AND a.outcome IN ('succeeded', 'cancelled')) AS e ON e.task_id = t.id
+                 GROUP BY t.queue_id) AS c $count$, part)
+       INTO goes USING low, beyond, keep_succeeded, keep_cancelled;
+    IF NOT goes.due THEN
+        RETURN 'held';
+    END IF;
+
+    BEGIN
+        EXECUTE format('LOCK TABLE %s IN EXCLUSIVE MODE', part);
+        EXECUTE format('SELECT count(*) FROM %s', part) INTO found;
+        IF found <> goes.bodies THEN
+            RETURN 'busy'; -- somebody deleted meanwhile: to be counted anew
+        END IF;
+        INSERT INTO tidemill.throughput_deltas (queue_id, deleted, d_succeeded, d_cancelled)
+        SELECT g.queue_id, g.bodies, -g.succeeded, -g.cancelled
+          FROM unnest(goes.queues, goes.counts, goes.succeeded, goes.cancelled)
+            AS g (queue_id, bodies, succeeded, cancelled);
+        LOCK TABLE ONLY tidemill.tasks IN ACCESS EXCLUSIVE MODE;
+        IF tidemill.any_alive(low, beyond) THEN
+            RAISE EXCEPTION 'a task of % came back to life', day USING ERRCODE = 'lock_not_available';
+        END IF;
+        EXECUTE format('DROP TABLE %s', part);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        RETURN 'busy'; -- and nothing has changed
+    END;
+    RETURN 'dropped';
+END
+$_$;
+
+ALTER FUNCTION tidemill.drop_day(day date, keep_succeeded double precision, keep_cancelled double precision) OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.drop_day(day date, keep_succeeded double precision, keep_cancelled double precision) IS 'drops a day of bodies that are all past their keep time; dropped, or why not: early, missing, held, busy (try again)';
+
 CREATE FUNCTION tidemill.enqueue(type text, payload jsonb DEFAULT '{}'::jsonb, queue text DEFAULT NULL::text, name text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, delay_seconds double precision DEFAULT NULL::double precision, max_retries integer DEFAULT NULL::integer, timeout_seconds double precision DEFAULT NULL::double precision, retry jsonb DEFAULT NULL::jsonb, idempotency_key text DEFAULT NULL::text, idempotency_ttl_seconds double precision DEFAULT NULL::double precision, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb, notify boolean DEFAULT true) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -38,6 +184,10 @@ DECLARE
     fault record;
     c     record;
     made  record;
+    -- What a deployment sets for its SQL producers: ALTER DATABASE ... SET tidemill.… = …
+    most_bytes    integer := coalesce(nullif(current_setting('tidemill.max_payload_bytes', true), '')::integer, 1048576);
+    unknown_types text := coalesce(nullif(current_setting('tidemill.unknown_types', true), ''), 'accept');
+    create_queues boolean := coalesce(nullif(current_setting('tidemill.create_queues_on_enqueue', true), '')::boolean, true);
 BEGIN
     IF tasks IS NULL OR jsonb_typeof(tasks) <> 'array' THEN
         RAISE EXCEPTION 'tasks: must be a JSON array of objects (got %)', coalesce(jsonb_typeof(tasks), 'null')
@@ -80,7 +230,12 @@ BEGIN
              WHEN 'headers' THEN CASE WHEN CASE v.kind WHEN 'object'
                   THEN EXISTS (SELECT FROM jsonb_each(f.value) AS h (key, value) WHERE jsonb_typeof(h.value) <> 'string') ELSE true END
                   THEN 'must be an object of strings' END
-             WHEN 'payload' THEN NULL
+             WHEN 'payload' THEN CASE
+                  WHEN octet_length(f.value::text) <= least(most_bytes, 4300) THEN NULL
+                  WHEN octet_length(f.value::text) > most_bytes THEN format('must be at most %s bytes as JSON', most_bytes)
+                  -- no reader of JSON in Python takes longer ones
+                  WHEN jsonb_path_exists(f.value, '$.** ? (@.type() == "number" && (@ >= 1e4300 || @ <= -1e4300))')
+                  THEN 'must have no number of more than 4300 digits' END
              WHEN 'priority' THEN NULL -- these four are checked where they are read
              WHEN 'run_at' THEN NULL
              WHEN 'expires_at' THEN NULL
@@ -115,7 +270,8 @@ BEGIN
            array_agg(r.created ORDER BY r.place) AS news, array_agg(r.queue ORDER BY r.place) AS queues
       INTO made
       FROM tidemill.enqueue_rows(c.types, c.payloads, c.queues, c.names, c.priorities, c.run_ats, c.delays,
-           c.max_retries, c.timeouts, c.retries, c.keys, c.ttls, c.expires, c.headers) WITH ORDINALITY
+           c.max_retries, c.timeouts, c.retries, c.keys, c.ttls, c.expires, c.headers,
+           unknown_types, create_queues) WITH ORDINALITY
         AS r (id, status, created, queue, priority, max_retries, timeout_seconds, retry, created_at, run_at, place);
 
     IF notify THEN
@@ -137,7 +293,7 @@ ALTER FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean) OWNER TO tidem
 
 COMMENT ON FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean) IS 'enqueues a JSON array of tasks (the fields of POST /api/tasks) in the caller''s transaction, all or nothing';
 
-CREATE FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text DEFAULT 'accept'::text) RETURNS TABLE(id uuid, status text, created boolean, queue text, priority smallint, max_retries integer, timeout_seconds double precision, retry json, created_at timestamp with time zone, run_at timestamp with time zone)
+CREATE FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text DEFAULT 'accept'::text, create_queues boolean DEFAULT true) RETURNS TABLE(id uuid, status text, created boolean, queue text, priority smallint, max_retries integer, timeout_seconds double precision, retry json, created_at timestamp with time zone, run_at timestamp with time zone)
     LANGUAGE plpgsql
     SET lock_timeout TO '2s'
     AS $$
@@ -146,6 +302,7 @@ DECLARE
     base     bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
     salt     bigint := tidemill.uuid_salt();
     fault    record;
+    odd      record;
     kinds    text[]; -- each combination of type and queue that was given, and the queue it comes to
     givens   text[];
     chosen   text[];
@@ -160,22 +317,45 @@ BEGIN
       FROM (SELECT DISTINCT g.type, coalesce(g.queue, '') FROM unnest(types, queues) AS g (type, queue)) AS d (type, given)
       LEFT JOIN tidemill.task_types k ON k.name = d.type;
 
-    INSERT INTO tidemill.queues (name)
-    SELECT DISTINCT wanted.name FROM unnest(chosen) AS wanted (name)
-     WHERE NOT EXISTS (SELECT FROM tidemill.queues q WHERE q.name = wanted.name)
-     ORDER BY wanted.name
-    ON CONFLICT DO NOTHING;
+    -- Whoever deletes a queue holds this alone, so that no task is put into a queue that is going.
+    PERFORM pg_advisory_xact_lock_shared(hashtext('tidemill.queue'), hashtext(wanted.name))
+       FROM (SELECT DISTINCT u.name FROM unnest(chosen) AS u (name) ORDER BY u.name) AS wanted;
 
-    SELECT d.type, (SELECT min(g.place) - 1 FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
-                     WHERE g.type = d.type AND coalesce(g.queue, '') = d.given) AS place INTO fault
+    -- What is out of the ordinary is looked into below; most batches have nothing of it.
+    SELECT coalesce(bool_or(q.id IS NULL), false) AS new_queue,
+           coalesce(bool_or(q.max_depth IS NOT NULL), false) AS bounded,
+           coalesce(bool_or(k.name IS NULL AND coalesce(q.unknown_types, enqueue_rows.unknown_types) = 'reject'), false) AS unknown
+      INTO odd
       FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
       LEFT JOIN tidemill.task_types k ON k.name = d.type
-      LEFT JOIN tidemill.queues q ON q.name = d.queue
-     WHERE k.name IS NULL AND coalesce(q.unknown_types, enqueue_rows.unknown_types) = 'reject'
-     ORDER BY place LIMIT 1;
-    IF FOUND THEN
+      LEFT JOIN tidemill.queues q ON q.name = d.queue;
+
+    IF odd.new_queue AND NOT create_queues THEN
+        SELECT d.queue, tidemill.place_of(types, queues, d.type, d.given) AS place INTO fault
+          FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
+         WHERE NOT EXISTS (SELECT FROM tidemill.queues q WHERE q.name = d.queue)
+         ORDER BY place LIMIT 1;
+        RAISE EXCEPTION 'tasks[%].queue: must be a queue that exists, for queues are not created here (got %)',
+                        fault.place, quote_literal(fault.queue) USING ERRCODE = 'TM400';
+    END IF;
+
+    IF odd.unknown THEN
+        SELECT d.type, tidemill.place_of(types, queues, d.type, d.given) AS place INTO fault
+          FROM unnest(kinds, givens, chosen) AS d (type, given, queue)
+          LEFT JOIN tidemill.queues q ON q.name = d.queue
+         WHERE coalesce(q.unknown_types, enqueue_rows.unknown_types) = 'reject'
+           AND NOT EXISTS (SELECT FROM tidemill.task_types k WHERE k.name = d.type)
+         ORDER BY place LIMIT 1;
         RAISE EXCEPTION 'tasks[%].type: % is not a registered task type', fault.place, quote_literal(fault.type)
               USING ERRCODE = 'TM404';
+    END IF;
+
+    IF odd.new_queue THEN
+        INSERT INTO tidemill.queues (name)
+        SELECT DISTINCT wanted.name FROM unnest(chosen) AS wanted (name)
+         WHERE NOT EXISTS (SELECT FROM tidemill.queues q WHERE q.name = wanted.name)
+         ORDER BY wanted.name
+        ON CONFLICT DO NOTHING;
     END IF;
 
     IF keys IS NOT NULL THEN
@@ -200,6 +380,25 @@ BEGIN
                  WHERE g.key IS NOT NULL
               ) AS a CROSS JOIN LATERAL tidemill.take_keys(a.places, a.queue_ids, a.keys, a.ids, a.prints, a.ttls) AS t
           ) AS taken ON taken.place = g.place - 1;
+    END IF;
+
+    -- Soft: tasks that others are committing right now are not counted yet.
+    IF odd.bounded THEN
+        SELECT q.name, q.max_depth, depth.tasks, coming.place INTO fault
+          FROM (SELECT d.queue, count(*) AS tasks, min(g.place) - 1 AS place
+                  FROM unnest(types, queues) WITH ORDINALITY AS g (type, queue, place)
+                  JOIN unnest(kinds, givens, chosen) AS d (type, given, queue)
+                    ON d.type = g.type AND d.given = coalesce(g.queue, '')
+                 WHERE coalesce(is_new[g.place], true) GROUP BY d.queue) AS coming
+          JOIN tidemill.queues q ON q.name = coming.queue AND q.max_depth IS NOT NULL
+         CROSS JOIN LATERAL (SELECT tidemill.queue_depth(q.id) AS tasks) AS depth
+         WHERE depth.tasks + coming.tasks > q.max_depth
+         ORDER BY q.name LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'tasks[%].queue: % is full: % tasks wait in it, and it takes at most %',
+                            fault.place, quote_literal(fault.name), fault.tasks, fault.max_depth
+                  USING ERRCODE = 'TM429';
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -261,9 +460,9 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text) OWNER TO tidemill_owner;
+ALTER FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text, create_queues boolean) OWNER TO tidemill_owner;
 
-COMMENT ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text) IS 'inserts a batch given as arrays, all or nothing; status is null for a task that an idempotency key found';
+COMMENT ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text, create_queues boolean) IS 'inserts a batch given as arrays, all or nothing; status is null for a task that an idempotency key found';
 
 CREATE FUNCTION tidemill.ensure_partitions(days_ahead integer DEFAULT 7) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -330,6 +529,14 @@ $_$;
 
 ALTER FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) OWNER TO tidemill_owner;
 
+CREATE FUNCTION tidemill.place_of(types text[], queues text[], kind text, given text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (SELECT (min(g.place) - 1) FROM UNNEST(place_of.types, place_of.queues) WITH ORDINALITY g(type, queue, place) WHERE ((g.type = place_of.kind) AND (COALESCE(g.queue, ''::text) = place_of.given)));
+
+ALTER FUNCTION tidemill.place_of(types text[], queues text[], kind text, given text) OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.place_of(types text[], queues text[], kind text, given text) IS 'the first task of a batch with this type and given queue, from 0';
+
 CREATE FUNCTION tidemill.policy_of(given jsonb, place bigint) RETURNS json
     LANGUAGE plpgsql IMMUTABLE
     AS $$
@@ -391,6 +598,81 @@ END
 $$;
 
 ALTER FUNCTION tidemill.priority_of(given jsonb, place bigint) OWNER TO tidemill_owner;
+
+CREATE TABLE tidemill.throughput (
+    resolution text NOT NULL,
+    bucket timestamp with time zone NOT NULL,
+    queue_id integer NOT NULL,
+    enqueued bigint NOT NULL,
+    started bigint NOT NULL,
+    succeeded bigint NOT NULL,
+    failed_attempts bigint NOT NULL,
+    retries bigint NOT NULL,
+    first_retries bigint NOT NULL,
+    dead bigint NOT NULL,
+    cancelled bigint NOT NULL,
+    deleted bigint NOT NULL,
+    recovered bigint NOT NULL,
+    snoozed bigint NOT NULL,
+    released bigint NOT NULL,
+    replayed bigint NOT NULL,
+    run_seconds double precision NOT NULL,
+    waits bigint[],
+    d_queued bigint NOT NULL,
+    d_scheduled bigint NOT NULL,
+    d_running bigint NOT NULL,
+    d_succeeded bigint NOT NULL,
+    d_failed bigint NOT NULL,
+    d_cancelled bigint NOT NULL,
+    CONSTRAINT throughput_resolution_check CHECK ((resolution = ANY (ARRAY['10s'::text, 'hour'::text, 'day'::text, 'all'::text])))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE tidemill.throughput OWNER TO tidemill_owner;
+
+COMMENT ON TABLE tidemill.throughput IS 'folded deltas; every delta goes into all four resolutions, and "all" has one row a queue';
+
+CREATE TABLE tidemill.throughput_deltas (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    queue_id integer NOT NULL,
+    enqueued integer DEFAULT 0 NOT NULL,
+    started integer DEFAULT 0 NOT NULL,
+    succeeded integer DEFAULT 0 NOT NULL,
+    failed_attempts integer DEFAULT 0 NOT NULL,
+    retries integer DEFAULT 0 NOT NULL,
+    first_retries integer DEFAULT 0 NOT NULL,
+    dead integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    deleted integer DEFAULT 0 NOT NULL,
+    recovered integer DEFAULT 0 NOT NULL,
+    snoozed integer DEFAULT 0 NOT NULL,
+    released integer DEFAULT 0 NOT NULL,
+    replayed integer DEFAULT 0 NOT NULL,
+    run_seconds double precision DEFAULT 0 NOT NULL,
+    waits integer[],
+    d_queued integer DEFAULT 0 NOT NULL,
+    d_scheduled integer DEFAULT 0 NOT NULL,
+    d_running integer DEFAULT 0 NOT NULL,
+    d_succeeded integer DEFAULT 0 NOT NULL,
+    d_failed integer DEFAULT 0 NOT NULL,
+    d_cancelled integer DEFAULT 0 NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE tidemill.throughput_deltas OWNER TO tidemill_owner;
+
+COMMENT ON TABLE tidemill.throughput_deltas IS 'append-only, one row a batch and queue, written in the transaction of the act; d_ columns are signed changes of status counts';
+
+COMMENT ON COLUMN tidemill.throughput_deltas.waits IS 'counts by bucket of tidemill.wait_bounds()';
+
+CREATE FUNCTION tidemill.queue_depth(queue integer) RETURNS bigint
+    LANGUAGE sql STABLE
+    RETURN (SELECT COALESCE(sum(p.waiting), (0)::numeric) AS "coalesce" FROM (SELECT (t.d_queued + t.d_scheduled) AS waiting FROM tidemill.throughput t WHERE ((t.resolution = 'all'::text) AND (t.bucket = '1970-01-01 00:00:00+00'::timestamp with time zone) AND (t.queue_id = queue_depth.queue)) UNION ALL SELECT (d.d_queued + d.d_scheduled) FROM tidemill.throughput_deltas d WHERE (d.queue_id = queue_depth.queue)) p);
+
+ALTER FUNCTION tidemill.queue_depth(queue integer) OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.queue_depth(queue integer) IS 'tasks that wait in a queue, due or not: exact, and never counts them';
 
 CREATE FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) RETURNS TABLE(place integer, task_id uuid, created boolean)
     LANGUAGE plpgsql
@@ -546,13 +828,16 @@ CREATE TABLE tidemill.leases (
     priority smallint NOT NULL,
     retry_count integer NOT NULL,
     crash_count integer NOT NULL,
-    group_key text
+    group_key text,
+    limited_queue integer
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='100000', autovacuum_vacuum_cost_delay='0');
 
 ALTER TABLE tidemill.leases OWNER TO tidemill_owner;
 
 COMMENT ON TABLE tidemill.leases IS 'one row a running task: who holds it, under which token, until when';
+
+COMMENT ON COLUMN tidemill.leases.limited_queue IS 'the queue, if it has limits: null keeps the row out of the index';
 
 CREATE TABLE tidemill.migrations (
     number integer NOT NULL,
@@ -606,6 +891,7 @@ CREATE TABLE tidemill.queues (
     owner_seen_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    limited boolean DEFAULT false NOT NULL,
     CONSTRAINT queues_cancelled_seconds_check CHECK ((cancelled_seconds >= (0)::double precision)),
     CONSTRAINT queues_failed_seconds_check CHECK ((failed_seconds >= (0)::double precision)),
     CONSTRAINT queues_lease_seconds_check CHECK ((lease_seconds > (0)::double precision)),
@@ -628,6 +914,8 @@ COMMENT ON COLUMN tidemill.queues.paused IS 'paused by API or command line; a qu
 COMMENT ON COLUMN tidemill.queues.owner_paused IS 'paused by the TaskQueue that owns it';
 
 COMMENT ON COLUMN tidemill.queues.owner_fields IS 'columns that the owning TaskQueue sets';
+
+COMMENT ON COLUMN tidemill.queues.limited IS 'has a row in queue_limits: written with it, so that the fast claim passes such a queue by';
 
 ALTER TABLE tidemill.queues ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME tidemill.queues_id_seq
@@ -666,6 +954,26 @@ ALTER TABLE tidemill.ready OWNER TO tidemill_owner;
 COMMENT ON TABLE tidemill.ready IS 'one narrow row a claimable task; INSERT and DELETE only';
 
 COMMENT ON COLUMN tidemill.ready.lane IS '0 = returned (retry, recovery, release) with the place it had, 1 = fresh';
+
+CREATE TABLE tidemill.retention_marks (
+    name text NOT NULL,
+    at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    page bigint DEFAULT 0 NOT NULL,
+    final boolean DEFAULT false NOT NULL,
+    rules text DEFAULT ''::text NOT NULL
+)
+WITH (fillfactor='50');
+
+ALTER TABLE tidemill.retention_marks OWNER TO tidemill_owner;
+
+COMMENT ON TABLE tidemill.retention_marks IS 'how far each pass of retention has come; who works on one holds its row''s lock';
+
+COMMENT ON COLUMN tidemill.retention_marks.page IS 'page of that day''s partition of attempts: rows are appended, so pages are in the order of time';
+
+COMMENT ON COLUMN tidemill.retention_marks.final IS 'the day is over, and this pass sees all of it';
+
+COMMENT ON COLUMN tidemill.retention_marks.rules IS 'fingerprint of the queues'' own keep times: a change starts the pass again';
 
 CREATE TABLE tidemill.scaling_decisions (
     id bigint NOT NULL,
@@ -711,7 +1019,8 @@ CREATE TABLE tidemill.scheduled (
     priority smallint NOT NULL,
     retry_count integer DEFAULT 0 NOT NULL,
     crash_count integer DEFAULT 0 NOT NULL,
-    group_key text
+    group_key text,
+    parked text
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_cost_delay='0');
 
@@ -720,6 +1029,8 @@ ALTER TABLE tidemill.scheduled OWNER TO tidemill_owner;
 COMMENT ON TABLE tidemill.scheduled IS 'not yet due: delayed tasks and retries; INSERT and DELETE only';
 
 COMMENT ON COLUMN tidemill.scheduled.seq IS 'the place it had, for retries; null for a task that was never ready';
+
+COMMENT ON COLUMN tidemill.scheduled.parked IS 'the paused task type that it waits for';
 
 CREATE TABLE tidemill.schedules (
     name text NOT NULL,
@@ -735,10 +1046,34 @@ CREATE TABLE tidemill.schedules (
     last_slot timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT schedules_missed_check CHECK ((missed = ANY (ARRAY['once'::text, 'skip'::text])))
+    max_retries integer,
+    timeout_seconds double precision,
+    retry json,
+    headers json,
+    ends_at timestamp with time zone,
+    app text,
+    last_error text,
+    last_error_at timestamp with time zone,
+    CONSTRAINT schedules_max_retries_check CHECK ((max_retries >= 0)),
+    CONSTRAINT schedules_missed_check CHECK ((missed = ANY (ARRAY['once'::text, 'skip'::text]))),
+    CONSTRAINT schedules_timeout_seconds_check CHECK ((timeout_seconds > (0)::double precision))
 );
 
 ALTER TABLE tidemill.schedules OWNER TO tidemill_owner;
+
+COMMENT ON TABLE tidemill.schedules IS 'cron schedules; who fires one holds its row''s lock';
+
+COMMENT ON COLUMN tidemill.schedules.missed IS 'what becomes of slots that nobody was there for: once = the latest fires, skip = none does';
+
+COMMENT ON COLUMN tidemill.schedules.next_slot IS 'when it fires next; null when it never will again';
+
+COMMENT ON COLUMN tidemill.schedules.last_slot IS 'the latest slot that fired';
+
+COMMENT ON COLUMN tidemill.schedules.ends_at IS 'no slot is later than this';
+
+COMMENT ON COLUMN tidemill.schedules.app IS 'the app whose code declares it; null for one made by hand';
+
+COMMENT ON COLUMN tidemill.schedules.last_error IS 'why the latest slot that came fired no task; null since one has fired';
 
 CREATE TABLE tidemill.tasks (
     id uuid NOT NULL,
@@ -844,73 +1179,6 @@ ALTER TABLE tidemill.task_types OWNER TO tidemill_owner;
 
 COMMENT ON TABLE tidemill.task_types IS 'registered task types: the JSON Schema of the payload, and defaults';
 
-CREATE TABLE tidemill.throughput (
-    resolution text NOT NULL,
-    bucket timestamp with time zone NOT NULL,
-    queue_id integer NOT NULL,
-    enqueued bigint NOT NULL,
-    started bigint NOT NULL,
-    succeeded bigint NOT NULL,
-    failed_attempts bigint NOT NULL,
-    retries bigint NOT NULL,
-    first_retries bigint NOT NULL,
-    dead bigint NOT NULL,
-    cancelled bigint NOT NULL,
-    deleted bigint NOT NULL,
-    recovered bigint NOT NULL,
-    snoozed bigint NOT NULL,
-    released bigint NOT NULL,
-    replayed bigint NOT NULL,
-    run_seconds double precision NOT NULL,
-    waits bigint[],
-    d_queued bigint NOT NULL,
-    d_scheduled bigint NOT NULL,
-    d_running bigint NOT NULL,
-    d_succeeded bigint NOT NULL,
-    d_failed bigint NOT NULL,
-    d_cancelled bigint NOT NULL,
-    CONSTRAINT throughput_resolution_check CHECK ((resolution = ANY (ARRAY['10s'::text, 'hour'::text, 'day'::text, 'all'::text])))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE tidemill.throughput OWNER TO tidemill_owner;
-
-COMMENT ON TABLE tidemill.throughput IS 'folded deltas; every delta goes into all four resolutions, and "all" has one row a queue';
-
-CREATE TABLE tidemill.throughput_deltas (
-    id bigint NOT NULL,
-    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    queue_id integer NOT NULL,
-    enqueued integer DEFAULT 0 NOT NULL,
-    started integer DEFAULT 0 NOT NULL,
-    succeeded integer DEFAULT 0 NOT NULL,
-    failed_attempts integer DEFAULT 0 NOT NULL,
-    retries integer DEFAULT 0 NOT NULL,
-    first_retries integer DEFAULT 0 NOT NULL,
-    dead integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    deleted integer DEFAULT 0 NOT NULL,
-    recovered integer DEFAULT 0 NOT NULL,
-    snoozed integer DEFAULT 0 NOT NULL,
-    released integer DEFAULT 0 NOT NULL,
-    replayed integer DEFAULT 0 NOT NULL,
-    run_seconds double precision DEFAULT 0 NOT NULL,
-    waits integer[],
-    d_queued integer DEFAULT 0 NOT NULL,
-    d_scheduled integer DEFAULT 0 NOT NULL,
-    d_running integer DEFAULT 0 NOT NULL,
-    d_succeeded integer DEFAULT 0 NOT NULL,
-    d_failed integer DEFAULT 0 NOT NULL,
-    d_cancelled integer DEFAULT 0 NOT NULL
-)
-WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE tidemill.throughput_deltas OWNER TO tidemill_owner;
-
-COMMENT ON TABLE tidemill.throughput_deltas IS 'append-only, one row a batch and queue, written in the transaction of the act; d_ columns are signed changes of status counts';
-
-COMMENT ON COLUMN tidemill.throughput_deltas.waits IS 'counts by bucket of tidemill.wait_bounds()';
-
 ALTER TABLE tidemill.throughput_deltas ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME tidemill.throughput_deltas_id_seq
     START WITH 1
@@ -985,6 +1253,9 @@ ALTER TABLE ONLY tidemill.queues
 ALTER TABLE ONLY tidemill.ready
     ADD CONSTRAINT ready_task_id UNIQUE (task_id);
 
+ALTER TABLE ONLY tidemill.retention_marks
+    ADD CONSTRAINT retention_marks_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY tidemill.scaling_decisions
     ADD CONSTRAINT scaling_decisions_pkey PRIMARY KEY (id);
 
@@ -1014,11 +1285,15 @@ ALTER TABLE ONLY tidemill.workers
 
 CREATE INDEX attempts_task ON ONLY tidemill.attempts USING btree (task_id, token);
 
+CREATE INDEX dead_letters_failed ON tidemill.dead_letters USING btree (failed_at, task_id);
+
 CREATE INDEX dead_letters_queue ON tidemill.dead_letters USING btree (queue_id, failed_at);
 
 CREATE INDEX dead_letters_type ON tidemill.dead_letters USING btree (type, error_type, failed_at);
 
 CREATE INDEX idempotency_keys_expiry ON tidemill.idempotency_keys USING btree (expires_at);
+
+CREATE INDEX leases_limited ON tidemill.leases USING btree (limited_queue) WHERE (limited_queue IS NOT NULL);
 
 CREATE INDEX leases_worker ON tidemill.leases USING btree (worker_id, locked_until);
 
@@ -1026,9 +1301,17 @@ CREATE INDEX ready_order ON tidemill.ready USING btree (queue_id, priority DESC,
 
 CREATE INDEX scaling_decisions_target ON tidemill.scaling_decisions USING btree (target, decided_at DESC);
 
+CREATE INDEX schedule_slots_fired ON tidemill.schedule_slots USING btree (fired_at);
+
 CREATE INDEX scheduled_order ON tidemill.scheduled USING btree (run_at);
 
+CREATE INDEX scheduled_parked ON tidemill.scheduled USING btree (parked) WHERE (parked IS NOT NULL);
+
 CREATE INDEX schedules_next_slot ON tidemill.schedules USING btree (next_slot) WHERE (NOT paused);
+
+CREATE INDEX task_types_paused ON tidemill.task_types USING btree (name) WHERE paused;
+
+CREATE INDEX tasks_expires ON ONLY tidemill.tasks USING btree (expires_at, id) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX workers_pod ON tidemill.workers USING btree (pod_uid) WHERE (pod_uid IS NOT NULL);
 
@@ -1039,6 +1322,18 @@ GRANT USAGE ON SCHEMA tidemill TO tidemill_producer;
 REVOKE ALL ON FUNCTION tidemill.add_arrays(a bigint[], b bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.add_arrays(a bigint[], b bigint[]) TO tidemill_app;
 
+REVOKE ALL ON FUNCTION tidemill.analyze_parents() FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.analyze_parents() TO tidemill_app;
+
+REVOKE ALL ON FUNCTION tidemill.any_alive(low uuid, beyond uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.any_alive(low uuid, beyond uuid) TO tidemill_app;
+
+REVOKE ALL ON FUNCTION tidemill.drop_attempts_day(day date) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.drop_attempts_day(day date) TO tidemill_app;
+
+REVOKE ALL ON FUNCTION tidemill.drop_day(day date, keep_succeeded double precision, keep_cancelled double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.drop_day(day date, keep_succeeded double precision, keep_cancelled double precision) TO tidemill_app;
+
 REVOKE ALL ON FUNCTION tidemill.enqueue(type text, payload jsonb, queue text, name text, priority integer, run_at timestamp with time zone, delay_seconds double precision, max_retries integer, timeout_seconds double precision, retry jsonb, idempotency_key text, idempotency_ttl_seconds double precision, expires_at timestamp with time zone, headers jsonb, notify boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.enqueue(type text, payload jsonb, queue text, name text, priority integer, run_at timestamp with time zone, delay_seconds double precision, max_retries integer, timeout_seconds double precision, retry jsonb, idempotency_key text, idempotency_ttl_seconds double precision, expires_at timestamp with time zone, headers jsonb, notify boolean) TO tidemill_app;
 GRANT ALL ON FUNCTION tidemill.enqueue(type text, payload jsonb, queue text, name text, priority integer, run_at timestamp with time zone, delay_seconds double precision, max_retries integer, timeout_seconds double precision, retry jsonb, idempotency_key text, idempotency_ttl_seconds double precision, expires_at timestamp with time zone, headers jsonb, notify boolean) TO tidemill_producer;
@@ -1047,8 +1342,8 @@ REVOKE ALL ON FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean) FROM P
 GRANT ALL ON FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean) TO tidemill_app;
 GRANT ALL ON FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean) TO tidemill_producer;
 
-REVOKE ALL ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text) FROM PUBLIC;
-GRANT ALL ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text) TO tidemill_app;
+REVOKE ALL ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text, create_queues boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text, create_queues boolean) TO tidemill_app;
 
 REVOKE ALL ON FUNCTION tidemill.ensure_partitions(days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.ensure_partitions(days_ahead integer) TO tidemill_app;
@@ -1056,11 +1351,25 @@ GRANT ALL ON FUNCTION tidemill.ensure_partitions(days_ahead integer) TO tidemill
 REVOKE ALL ON FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) TO tidemill_app;
 
+REVOKE ALL ON FUNCTION tidemill.place_of(types text[], queues text[], kind text, given text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.place_of(types text[], queues text[], kind text, given text) TO tidemill_app;
+
 REVOKE ALL ON FUNCTION tidemill.policy_of(given jsonb, place bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.policy_of(given jsonb, place bigint) TO tidemill_app;
 
 REVOKE ALL ON FUNCTION tidemill.priority_of(given jsonb, place bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.priority_of(given jsonb, place bigint) TO tidemill_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.throughput TO tidemill_app;
+GRANT SELECT ON TABLE tidemill.throughput TO tidemill_operator;
+
+GRANT SELECT,INSERT,DELETE ON TABLE tidemill.throughput_deltas TO tidemill_app;
+GRANT SELECT ON TABLE tidemill.throughput_deltas TO tidemill_operator;
+
+GRANT UPDATE(queue_id) ON TABLE tidemill.throughput_deltas TO tidemill_app;
+
+REVOKE ALL ON FUNCTION tidemill.queue_depth(queue integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.queue_depth(queue integer) TO tidemill_app;
 
 REVOKE ALL ON FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) TO tidemill_app;
@@ -1098,6 +1407,8 @@ GRANT SELECT ON TABLE tidemill.leases TO tidemill_operator;
 
 GRANT UPDATE(locked_until) ON TABLE tidemill.leases TO tidemill_operator;
 
+GRANT UPDATE(limited_queue) ON TABLE tidemill.leases TO tidemill_operator;
+
 GRANT SELECT ON TABLE tidemill.migrations TO tidemill_app;
 GRANT SELECT ON TABLE tidemill.migrations TO tidemill_operator;
 
@@ -1113,6 +1424,9 @@ GRANT SELECT,INSERT,DELETE ON TABLE tidemill.ready TO tidemill_app;
 GRANT SELECT ON TABLE tidemill.ready TO tidemill_operator;
 
 GRANT UPDATE(group_key) ON TABLE tidemill.ready TO tidemill_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.retention_marks TO tidemill_app;
+GRANT SELECT ON TABLE tidemill.retention_marks TO tidemill_operator;
 
 GRANT SELECT,INSERT,DELETE ON TABLE tidemill.scaling_decisions TO tidemill_app;
 GRANT SELECT,INSERT ON TABLE tidemill.scaling_decisions TO tidemill_operator;
@@ -1140,14 +1454,6 @@ GRANT SELECT ON TABLE tidemill.task_status TO tidemill_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.task_types TO tidemill_app;
 GRANT SELECT ON TABLE tidemill.task_types TO tidemill_operator;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.throughput TO tidemill_app;
-GRANT SELECT ON TABLE tidemill.throughput TO tidemill_operator;
-
-GRANT SELECT,INSERT,DELETE ON TABLE tidemill.throughput_deltas TO tidemill_app;
-GRANT SELECT ON TABLE tidemill.throughput_deltas TO tidemill_operator;
-
-GRANT UPDATE(queue_id) ON TABLE tidemill.throughput_deltas TO tidemill_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.workers TO tidemill_app;
 GRANT SELECT ON TABLE tidemill.workers TO tidemill_operator;
