@@ -103,7 +103,8 @@ class LeaseStore:
         The limits' row is locked in a statement before the one that counts what runs: one statement
         doing both counts what was there before it waited. Nothing else happens in the transaction.
         """
-        async with self._db.transaction() as session:
+
+        async def act(session: Session) -> tuple[list[Record], int]:
             held = await session.fetchval(sql.load("limits_lock"), queue_id) is not None
             allowed = await _allowances(session, [queue_id])
             most = min(limit, allowed[0].tasks) if allowed else 0
@@ -113,6 +114,9 @@ class LeaseStore:
             rows = await _claim(session, worker, plan, most, lease_seconds, limited=held)
             if rows and held:
                 await session.execute(sql.load("limits_draw"), queue_id, len(rows))
+            return rows, most
+
+        rows, most = await self._db.retrying(act)
         return [_claimed(row, plan.names) for row in rows], most
 
     async def park(self, tasks: Sequence[ClaimedTask]) -> set[Lease]:

@@ -126,7 +126,8 @@ class QueueStore:
         the queue (and was seen in the last minute).
         """
         given = settings.given()
-        async with self._db.transaction() as session:
+
+        async def act(session: Session) -> None:
             before: list[str] = await session.fetchval(sql.load("queue_fields"), name) or []
             queue_id = await session.fetchval(
                 sql.load("queue_configure"),
@@ -148,6 +149,8 @@ class QueueStore:
                 raise Conflict(f"queue {name!r} belongs to another TaskQueue")
             await session.execute(sql.load("queue_disown"), owner.uid, name)
             await _write_limits(session, queue_id, settings, {*before, *given})
+
+        await self._db.retrying(act)
 
     async def all(self) -> Sequence[Queue]:
         """Return all queues with all their settings, by name."""

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tidemill import sql
-from tidemill.db import Database
+from tidemill.db import Database, Session
 
 
 class UpkeepStore:
@@ -25,11 +25,14 @@ class UpkeepStore:
 
     async def fold(self, limit: int) -> int:
         """Fold up to `limit` appended statistics into buckets; 0 when another process is at it."""
-        async with self._db.transaction() as session:
+
+        async def act(session: Session) -> int:
             if not await session.fetchval(sql.load("fold_lock")):
                 return 0
             folded: int = await session.fetchval(sql.load("fold"), limit)
             return folded
+
+        return await self._db.retrying(act)
 
     async def expire(self, limit: int) -> int:
         """Remove what is past its keep time; return how many rows went."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tidemill import sql
-from tidemill.db import Database
+from tidemill.db import Database, Session
 from tidemill.errors import NotFound
 from tidemill.models import Finish, Lease, WorkerIdentity, WorkerInfo
 from tidemill.states import Outcome
@@ -114,9 +114,12 @@ class WorkerStore:
     async def _bury(self, dead: Sequence[int]) -> int:
         if not dead:
             return 0
-        # The mark first: it waits for a claim still in flight, whose leases are then expired too.
-        async with self._db.transaction() as session:
+
+        async def act(session: Session) -> int:
+            # The mark first: it waits for a claim still in flight, whose leases then expire too.
             for each in sorted(dead):
                 await session.execute(sql.load("worker_leave"), each)
             await session.fetch(sql.load("worker_expire"), list(dead))
-        return len(dead)
+            return len(dead)
+
+        return await self._db.retrying(act)
