@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from tests.support import past, storage
-from tidemill.db import Database
 from tidemill.maintenance.retention import Retainer
 from tidemill.settings import Settings
 from tidemill.states import Outcome

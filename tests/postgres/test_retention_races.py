@@ -13,7 +13,6 @@ import pytest
 
 from tests.support import past, storage
 from tidemill.acts import Verdict
-from tidemill.address import connect_options
 from tidemill.db import Database, Session
 from tidemill.maintenance.retention import Retainer
 from tidemill.settings import Settings

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from tests.support import storage
 from tidemill.db import Database
-from tidemill.models import ClaimedTask
 from tidemill.states import Outcome
 from tidemill.store import Store
 
@@ -39,16 +38,19 @@ async def make_days(db: Database, most: int, least: int = 2) -> None:
         name = day(ago).strftime("%Y%m%d")
         starts = datetime.combine(day(ago), datetime.min.time(), UTC)
         ends = starts + timedelta(days=1)
-        for text in (
-            f"CREATE TABLE tidemill.tasks_{name} (LIKE tidemill.tasks INCLUDING DEFAULTS)",
-            f"CREATE TABLE tidemill.attempts_{name} (LIKE tidemill.attempts INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
-            f"ALTER TABLE tidemill.attempts ATTACH PARTITION tidemill.attempts_{name} FOR VALUES FROM ('{starts}') TO ('{ends}')",
-            f"DO $$ BEGIN EXECUTE format('ALTER TABLE tidemill.tasks ATTACH PARTITION tidemill.tasks_{name} FOR VALUES FROM (%L) TO (%L)', "
-            f"tidemill.uuid_floor('{starts}'), tidemill.uuid_floor('{ends}')); END $$",
-            f"ALTER TABLE tidemill.tasks_{name} OWNER TO tidemill_owner",
-            f"ALTER TABLE tidemill.attempts_{name} OWNER TO tidemill_owner",
-        ):
-            await db.execute(text)
+        await db.execute(
+            f"""
+            CREATE TABLE tidemill.tasks_{name} (LIKE tidemill.tasks INCLUDING DEFAULTS);
+            CREATE TABLE tidemill.attempts_{name} (LIKE tidemill.attempts INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+            ALTER TABLE tidemill.tasks_{name} OWNER TO tidemill_owner;
+            ALTER TABLE tidemill.attempts_{name} OWNER TO tidemill_owner;
+            ALTER TABLE tidemill.attempts ATTACH PARTITION tidemill.attempts_{name} FOR VALUES FROM ('{starts}') TO ('{ends}');
+            DO $$ BEGIN
+                EXECUTE format('ALTER TABLE tidemill.tasks ATTACH PARTITION tidemill.tasks_{name} FOR VALUES FROM (%L) TO (%L)',
+                               tidemill.uuid_floor('{starts}'), tidemill.uuid_floor('{ends}'));
+            END $$
+            """
+        )
 
 
 async def age(db: Database, ids: list[UUID], days: int) -> list[UUID]:
@@ -72,10 +74,8 @@ async def ended(
 ) -> list[UUID]:
     """Let `count` new tasks end, so many days ago; return their ids."""
     made = await storage.enqueue(store, count, queue=queue)
-    claimed: list[ClaimedTask] = []
     worker = await storage.worker(store)
-    while len(claimed) < count:
-        claimed += await storage.claim(store, worker, count - len(claimed), queues=[queue])
+    claimed = await storage.claim(store, worker, count, queues=[queue])
     await store.leases.finish(storage.ends(claimed, outcome, error={"type": "E"}))
     ids = [each.id for each in made]
     return await age(store.db, ids, ago) if ago else ids

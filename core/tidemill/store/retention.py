@@ -67,7 +67,7 @@ class RetentionStore:
             at, last = found["expires_at"] or mark["at"], found["id"] or mark["id"]
             if found["seen"] < limit and at > mark["now"] - _LATE:
                 at, last = mark["now"] - _LATE, _NO_ID
-            await _move(session, _WAITING, at=max(at, mark["at"]), last=last)
+            await _move(session, _WAITING, at=at, last=last)
         return found["seen"], found["cancelled"]
 
     async def thin_dead_letters(self, keep: Keep, limit: int) -> int:
