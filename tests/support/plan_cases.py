@@ -111,6 +111,21 @@ NOT_TESTED: Final[Mapping[str, str]] = {
         ),
         _SMALL,
     ),
+    "now": "no table",
+    **dict.fromkeys(
+        (
+            "schedule_failed",
+            "schedule_lock",
+            "schedule_slots",
+            "schedules_due",
+            "schedules_due_names",
+            "schedules_fired",
+            "slots_expire",
+            "slots_known",
+        ),
+        "tests/postgres/test_schedules_plans.py looks at it",
+    ),
+    **dict.fromkeys(("schedule_delete", "schedule_pause", "schedule_put", "schedules"), _SMALL),
     "workers_expire": _SMALL + "; one look into leases_worker for each that left",
 }
 """Statements without a case, each with the reason."""
