@@ -1,7 +1,5 @@
 """Claim: order, queues, and who may not."""
 
-import asyncio
-
 from tests.support import storage
 from tidemill.db import Database
 from tidemill.models import NewTask, WorkerIdentity
@@ -130,41 +128,6 @@ async def test_two_claims_at_once_share_nothing(store: Store, db: Database) -> N
     assert [task.id for task in rest] == [row["task_id"] for row in locked]
 
 
-async def test_a_drain_mark_waits_for_a_claim_and_then_sees_its_leases(
-    store: Store, db: Database
-) -> None:
-    """The claim came first: the drain's second statement must find the lease."""
-    worker = await storage.worker(store)
-    await storage.enqueue(store)
-    async with db.transaction() as claiming:
-        (queue,) = await store.queues.list()
-        await storage.claim(Store.of(_on(claiming)), worker, queues=[queue.name])
-        drain = asyncio.create_task(_drain_if_idle(db, worker))
-        await storage.until_blocked(db)
-    assert await drain is False
-    assert (await store.workers.heartbeat(worker)).draining is False
-
-
-async def test_a_claim_waits_for_a_drain_mark_and_then_takes_nothing(
-    store: Store, db: Database
-) -> None:
-    """The drain came first: the waiting claim must see its mark."""
-    worker = await storage.worker(store)
-    await storage.enqueue(store)
-    async with db.transaction() as draining:
-        await draining.execute("SELECT FROM tidemill.workers WHERE id = $1 FOR UPDATE", worker.id)
-        claiming = asyncio.create_task(storage.claim(store, worker))
-        await storage.until_blocked(db)
-        await draining.execute(
-            "UPDATE tidemill.workers w SET draining = true WHERE id = $1 "
-            "AND NOT EXISTS (SELECT FROM tidemill.leases l WHERE l.worker_id = w.id)",
-            worker.id,
-        )
-    assert await claiming == []
-    assert await storage.count(db, "ready") == 1
-    assert await storage.count(db, "leases") == 0
-
-
 async def test_an_unreadable_retry_policy_costs_nobody_its_claim(
     store: Store, db: Database
 ) -> None:
@@ -179,20 +142,3 @@ async def test_an_unreadable_retry_policy_costs_nobody_its_claim(
         )
     found = await storage.claim(store, worker)
     assert [task.retry.policy for task in found] == ["exponential"] * 3
-
-
-def _on(session: object) -> Database:
-    """Return a database that is one open transaction."""
-    return session  # type: ignore[return-value]  # a Session answers the same calls
-
-
-async def _drain_if_idle(db: Database, worker: WorkerIdentity) -> bool:
-    """What scale-down does: lock, then look at the leases in a statement of its own."""
-    async with db.transaction() as session:
-        await session.execute("SELECT FROM tidemill.workers WHERE id = $1 FOR UPDATE", worker.id)
-        tag = await session.execute(
-            "UPDATE tidemill.workers w SET draining = true WHERE id = $1 "
-            "AND NOT EXISTS (SELECT FROM tidemill.leases l WHERE l.worker_id = w.id)",
-            worker.id,
-        )
-        return tag == "UPDATE 1"

@@ -1,6 +1,6 @@
 """Random acts on a whole queue, against a small model, with the books checked after every step.
 
-Producers, workers, maintenance (tests/support/queue_machine) and people (here) act in any order; time
+Producers, workers, maintenance (tests/support/queue_machine) and people act in any order; time
 passes by moving rows' times. A failure shrinks to a short script of acts, which is printed.
 TIDEMILL_TEST_MACHINE=n runs n scripts of twice the length, other ones each time.
 """
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.support import ledger, storage
-from tests.support.queue_machine import TYPES, Machine, World, kinds, places, queues
+from tests.support.queue_machine import TYPES, Machine, World, chosen, kinds, places, queues
 from tidemill.acts import Act, TaskFilter, Verdict
 from tidemill.states import Outcome, Status
 from tidemill.store import claimer
@@ -42,17 +42,17 @@ class Whole(Machine):
             if (task := self.model.tasks.get(task_id)) is not None:
                 assert (act.status, act.queue) == (task.status, task.queue)
 
-    @rule(places=places)
+    @rule(places=chosen)
     def cancel(self, places: list[int]) -> None:
         ids = self.recent(places)
         self.judged(ids, self.run(self.store.acts.cancel(ids)), self.model.cancel)
 
-    @rule(places=places)
+    @rule(places=chosen)
     def retry(self, places: list[int]) -> None:
         ids = self.recent(places)
         self.judged(ids, self.run(self.store.acts.retry(ids, actor="me")), self.model.retry)
 
-    @rule(places=places)
+    @rule(places=chosen)
     def delete(self, places: list[int]) -> None:
         ids = self.recent(places)
         self.note_history_of(ids)

@@ -56,6 +56,7 @@ queues = st.sampled_from(QUEUES)
 kinds = st.sampled_from(TYPES)
 workers = st.integers(0, 2)
 places = st.sets(st.integers(0, 7), max_size=4).map(sorted)
+chosen = st.one_of(places, st.just(list(range(100))))
 limits = st.integers(1, 6)
 tasks = st.fixed_dictionaries(
     {"type": kinds, "queue": queues, "max_retries": st.integers(0, 2)},
@@ -123,14 +124,21 @@ class Machine(RuleBasedStateMachine):
         return self.pick(places, self.known[::-1])
 
     @initialize(
-        plans=st.tuples(*(st.tuples(st.sampled_from(each), st.booleans()) for each in PLANS))
+        plans=st.tuples(*(st.tuples(st.sampled_from(each), st.booleans()) for each in PLANS)),
+        first=st.lists(tasks, min_size=2, max_size=6),
     )
-    def begin(self, plans: tuple[tuple[Sequence[str] | None, bool], ...]) -> None:
+    def begin(
+        self,
+        plans: tuple[tuple[Sequence[str] | None, bool], ...],
+        first: list[dict[str, Any]],
+    ) -> None:
         self.run(self.store.types.register([TaskType(name=name) for name in TYPES], app="a:b"))
         for names, strict in plans:
             identity = self.run(storage.worker(self.store))
             claimer = Claimer(self.store, identity, queues=names, lease_seconds=600, strict=strict)
             self.workers.append(Held(identity, claimer))
+        for task in first:
+            self.enqueue(1, task)
 
     @invariant()
     def every_task_is_in_its_one_place_and_the_books_balance(self) -> None:
@@ -141,6 +149,9 @@ class Machine(RuleBasedStateMachine):
     # producers
 
     @rule(count=st.integers(1, 4), task=tasks)
+    def enqueue_equal_ones(self, count: int, task: dict[str, Any]) -> None:
+        self.enqueue(count, task)
+
     def enqueue(self, count: int, task: dict[str, Any]) -> None:
         new = NewTask(**task)
         if new.idempotency_key:
@@ -177,6 +188,11 @@ class Machine(RuleBasedStateMachine):
             if self.model.tasks[task_id].status == "queued":
                 self.model.park(task_id)
 
+    @rule()
+    def all_claim(self) -> None:
+        for worker in range(len(self.workers)):
+            self.claim(worker, 100, free=None, hint=True)
+
     def parked(self) -> dict[UUID, str]:
         """Return the tasks that wait for their type to be resumed, with their types."""
         rows = self.run(self.db.fetch("SELECT task_id, parked FROM tidemill.scheduled"))
@@ -195,7 +211,7 @@ class Machine(RuleBasedStateMachine):
             self.model.claim(held.identity.id, task.lease)
         held.tasks += claimed
 
-    @rule(worker=workers, places=places, outcome=st.sampled_from(REPORTED))
+    @rule(worker=workers, places=chosen, outcome=st.sampled_from(REPORTED))
     def finish(self, worker: int, places: list[int], outcome: Outcome) -> None:
         held = self.workers[worker]
         ending = self.pick(places, held.tasks)
@@ -224,7 +240,7 @@ class Machine(RuleBasedStateMachine):
 
     # maintenance
 
-    @rule(places=places)
+    @rule(places=chosen)
     def leases_run_out(self, places: list[int]) -> None:
         running = [each for each, task in self.model.tasks.items() if task.status == "running"]
         if unlucky := self.pick(places, running):

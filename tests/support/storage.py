@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from tidemill.db import Database
+from tidemill.db import Database, Session
 from tidemill.models import ClaimedTask, Enqueued, Finish, NewTask, WorkerIdentity, WorkerInfo
 from tidemill.states import Outcome
 from tidemill.store import Store
@@ -46,6 +46,11 @@ async def claim(
     ids = [known[name] for name in (known if queues is None else queues)]
     plan = ClaimPlan(whole=tuple(ids), names={known[name]: name for name in known})
     return await store.leases.claim(identity, plan, limit, lease_seconds)
+
+
+def store_on(session: Session) -> Store:
+    """Return a store whose calls go into an open transaction."""
+    return Store.of(session)  # type: ignore[arg-type]  # a Session answers a Database's calls
 
 
 def ends(tasks: Iterable[ClaimedTask], outcome: Outcome, **said: Any) -> list[Finish]:
