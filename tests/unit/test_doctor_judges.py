@@ -196,7 +196,7 @@ def test_a_clock_is_judged_within_what_the_round_trip_leaves_open(
 
 def table(**given: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"name": "ready", "live": 0, "dead": 0, "vacuumed_seconds": None}
-    usual |= {"heap_bytes": 0, "index_bytes": 0}
+    usual |= {"heap_bytes": 0, "index_bytes": 0, "naptime_seconds": 60}
     return usual | {"vacuum_threshold": 10_000.0, "vacuum_scale_factor": 0.0} | given
 
 
@@ -206,6 +206,8 @@ def table(**given: Any) -> dict[str, Any]:
         (table(dead=49_999), Level.OK),
         (table(dead=50_000, vacuumed_seconds=90.0), Level.WARNING),
         (table(dead=500_000), Level.PROBLEM),
+        (table(dead=500_000, vacuumed_seconds=600.0), Level.PROBLEM),
+        (table(dead=500_000, vacuumed_seconds=599.0), Level.WARNING),
         (table(dead=500_000, live=10**6, vacuum_scale_factor=0.2), Level.OK),
         (table(index_bytes=GIB, live=1000), Level.NOTE),
         (table(index_bytes=GIB, live=1001), Level.OK),

@@ -10,6 +10,8 @@ ROOM = 2
 """Days beyond the longest keep time after which a partition should be gone."""
 LAGGING, FAR_BEHIND = 5.0, 50.0
 """Dead rows, as a multiple of what starts autovacuum."""
+STALE_NAPS = 10
+"""A vacuum within so many naps of autovacuum: it works, and something keeps it from its rows."""
 BLOATED = 1 << 28
 _MOST_ROWS_OF_AN_EMPTY_TABLE = 1000
 
@@ -66,17 +68,17 @@ def _dead(row: Row) -> Finding | None:
     starts = max(1.0, row["vacuum_threshold"] + row["vacuum_scale_factor"] * max(0, row["live"]))
     if row["dead"] < LAGGING * starts:
         return None
-    name = row["name"]
-    last = (
-        "never" if row["vacuumed_seconds"] is None else f"{duration(row['vacuumed_seconds'])} ago"
-    )
+    since, nap = row["vacuumed_seconds"], row["naptime_seconds"]
+    lately = since is not None and since < STALE_NAPS * nap
+    name, last = row["name"], "never" if since is None else f"{duration(since)} ago"
     return Finding(
         "dead_rows",
-        Level.PROBLEM if row["dead"] >= FAR_BEHIND * starts else Level.WARNING,
+        Level.PROBLEM if row["dead"] >= FAR_BEHIND * starts and not lately else Level.WARNING,
         f"tidemill.{name} has {plural(row['dead'], 'dead row')} beside {row['live']:,} live ones; "
         f"autovacuum starts at {starts:,.0f}, the last vacuum was {last}",
         "end what holds back vacuum (transactions, slots, prepared transactions, standbys), then: "
-        f"VACUUM (VERBOSE) tidemill.{name}",
+        f"VACUUM (VERBOSE) tidemill.{name}; if nothing does, so many die between two runs: "
+        f"ALTER SYSTEM SET autovacuum_naptime = '10s' (now {nap} s); SELECT pg_reload_conf()",
         _sizes(row),
     )
 

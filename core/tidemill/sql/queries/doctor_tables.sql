@@ -1,5 +1,5 @@
 -- Purpose: the tables that change all the time: live and dead rows, the last vacuum, sizes in bytes,
---   storage settings, and where autovacuum starts on them.
+--   storage settings, and where and how often (seconds) autovacuum starts on them.
 -- Parameters: $1 names of tables.
 -- Locks: none.
 SELECT c.relname::text AS name, coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
@@ -8,7 +8,8 @@ SELECT c.relname::text AS name, coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_
        pg_table_size(c.oid) AS heap_bytes, pg_indexes_size(c.oid) AS index_bytes,
        coalesce(c.reloptions, '{}') AS options,
        coalesce(o.threshold, current_setting('autovacuum_vacuum_threshold'))::double precision AS vacuum_threshold,
-       coalesce(o.scale, current_setting('autovacuum_vacuum_scale_factor'))::double precision AS vacuum_scale_factor
+       coalesce(o.scale, current_setting('autovacuum_vacuum_scale_factor'))::double precision AS vacuum_scale_factor,
+       (SELECT n.setting::integer FROM pg_settings n WHERE n.name = 'autovacuum_naptime') AS naptime_seconds
   FROM pg_class c
   LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
  CROSS JOIN LATERAL (
