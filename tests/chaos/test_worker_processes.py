@@ -129,6 +129,29 @@ def test_tasks_of_a_killed_process_run_again_and_are_recorded_once(
     assert sum(history.count(Event.LEASE_EXPIRED) for history in histories) == len(again)
 
 
+def test_a_task_that_keeps_killing_its_worker_becomes_a_dead_letter(
+    short: Settings, trace: Path
+) -> None:
+    """A poison task: three crashes are enough, though it has retries left."""
+    (stored,) = enqueue(short, NewTask(type="die", payload={"n": 1}, max_retries=10))
+    for crash in (1, 2, 3):
+        with worker_process(short, trace) as victim:
+            assert victim.wait(30) == -SIGKILL
+        assert traced(trace) == {"start 1": crash}
+
+    def status() -> Status:
+        return look(short, [stored])[0][0].status
+
+    with worker_process(short, trace):
+        until(lambda: status() is Status.FAILED, seconds=30, what="the task is given up")
+    (task,), (history,) = look(short, [stored])
+    assert (task.crash_count, task.max_retries) == (3, 10)
+    assert task.last_error is not None
+    assert task.last_error["type"] == "LeaseExpired"
+    assert traced(trace) == {"start 1": 3}
+    assert history.count(Event.LEASE_EXPIRED) == 3
+
+
 def test_a_process_frozen_past_its_lease_records_nothing_when_it_wakes(
     short: Settings, trace: Path
 ) -> None:

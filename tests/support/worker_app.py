@@ -45,7 +45,7 @@ async def span(seconds: float) -> None:
         await connection.close()
 
 
-@app.task(max_retries=10)
+@app.task
 def die(n: int) -> None:
     leave_trace("start", n)
     os.kill(os.getpid(), signal.SIGKILL)
