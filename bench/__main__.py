@@ -82,8 +82,10 @@ async def _measure(request: Request) -> str:
         findings: list[Finding] = []
         for subject in request.subjects:
             began = time.monotonic()
-            findings.append(await subject.run(bed, request.scale, _say))
-            _say(f"{report.table(findings[-1])}\n  took {time.monotonic() - began:.0f} s\n")
+            for finding in await subject.run(bed, request.scale, _say):
+                _say(f"\n{report.table(finding)}")
+                findings.append(finding)
+            _say(f"({subject.name} took {time.monotonic() - began:.0f} s)\n")
     return request.write(facts, counted, findings)
 
 

@@ -50,5 +50,6 @@ def text(value: Any) -> str:
     if isinstance(value, int | float):
         return _NAMES.get(int(value), f"{value:g}")
     if isinstance(value, list):
-        return f"ARRAY[{', '.join(map(text, cast('list[Any]', value)))}]"
+        items: list[Any] = value
+        return f"ARRAY[{', '.join(map(text, items))}]"
     raise TypeError(f"an argument of another kind: {value!r}")

@@ -25,7 +25,7 @@ class Shares(Subject):
         self.name = name
         self._limits, self._cases = limits, cases
 
-    async def run(self, bed: Bed, scale: Scale, say: Say) -> Finding:
+    async def run(self, bed: Bed, scale: Scale, say: Say) -> list[Finding]:
         """Measure."""
         limits = self._limits(scale.batches, scale.connections)
         bench = rounds.Bench(self.name, limits, self._cases, scale.finalists)
@@ -33,7 +33,7 @@ class Shares(Subject):
             result = await rounds.run(
                 bench, target, tasks=scale.tasks, rounds=scale.rounds, say=say
             )
-        return finding(result)
+        return [finding(result)]
 
 
 def finding(result: rounds.Result) -> Finding:

@@ -62,5 +62,5 @@ class Subject(ABC):
     name: str
 
     @abstractmethod
-    async def run(self, bed: Bed, scale: Scale, say: Say) -> Finding:
+    async def run(self, bed: Bed, scale: Scale, say: Say) -> list[Finding]:
         """Measure. Leaves no database and no process behind."""

@@ -1,6 +1,7 @@
 """All subjects, by the name that `--case` takes."""
 
 from bench import drain, enqueue
+from bench.pinned import Pinned
 from bench.shares import Shares
 from bench.subject import Subject
 
@@ -9,5 +10,6 @@ ALL: dict[str, Subject] = {
     for each in (
         Shares("drain", drain.limits, drain.cases()),
         Shares("enqueue", enqueue.limits, enqueue.cases()),
+        Pinned(),
     )
 }

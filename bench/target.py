@@ -88,7 +88,7 @@ class Target:
             await self.ask(FILL, count, noop.TYPE, noop.PAYLOAD_TEXT, QUEUE, delay)
 
     async def ended(self) -> tuple[int, int]:
-        """Return how many tasks have succeeded since the last emptying, and in how many attempts."""
+        """Return how many tasks have succeeded since it was emptied, and in how many attempts."""
         rows = await self.ask(
             "SELECT count(DISTINCT task_id) FILTER (WHERE outcome = 'succeeded'), count(*) "
             "FROM tidemill.attempts WHERE token > $1",
@@ -138,6 +138,13 @@ class Target:
         sample.wal_bytes = await self._lsn() - lsn
         statements = await self._statements() - before
         sample.statements = statements if self.exact_statements else max(0, statements - asked - 1)
+
+    @asynccontextmanager
+    async def logged(self, sample: Sample) -> AsyncGenerator[None]:
+        """Count only what the server writes to its log in the block, of all databases."""
+        lsn = await self._lsn()
+        yield
+        sample.wal_bytes = await self._lsn() - lsn
 
     @contextmanager
     def timed(self, sample: Sample, clients: Sequence[int] = ()) -> Generator[None]:
