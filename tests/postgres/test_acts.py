@@ -1,6 +1,7 @@
 """Acts on tasks by id: each finds the task wherever it is, and the books balance afterwards."""
 
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,7 +13,7 @@ from tidemill.states import Outcome, Status
 from tidemill.store import Store
 
 
-async def failed(store: Store, **fields: object) -> list[object]:
+async def failed(store: Store, **fields: Any) -> list[UUID]:
     """Return the ids of tasks that have failed for good."""
     await store.tasks.enqueue([NewTask(type="t", **fields)])
     worker = await storage.worker(store)

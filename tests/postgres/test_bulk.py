@@ -67,7 +67,7 @@ async def test_dead_letters_are_found_by_their_error_and_replayed_once(store: St
     for half, name in ((tasks[:3], "KeyError"), (tasks[3:], "ValueError")):
         await store.leases.finish(storage.ends(half, Outcome.FAILED, error={"type": name}))
     bulk = await store.bulk.retry(TaskFilter(error_type="KeyError"))
-    assert (bulk.changed, bulk.queues) == (3, {"default"})
+    assert (bulk.changed, bulk.queues) == (3, frozenset({"default"}))
     assert (await store.bulk.retry(TaskFilter(error_type="KeyError"))).matched == 0
     purged = await store.bulk.delete(TaskFilter(status=Status.FAILED))
     assert purged.changed == 1
