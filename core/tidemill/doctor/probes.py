@@ -138,8 +138,12 @@ async def listener(patient: Patient) -> list[Finding]:
 async def _round_trip(database: Database, connection: Connection) -> float | None:
     heard = asyncio.Event()
     channel = f"tidemill_doctor_{secrets.token_hex(8)}"
+
+    def hear(*_said: object) -> None:
+        heard.set()
+
     with translated():
-        await connection.add_listener(channel, lambda *_: heard.set())
+        await connection.add_listener(channel, hear)
     began = time.monotonic()
     await database.execute("SELECT pg_notify($1, '')", channel)
     try:
