@@ -205,12 +205,13 @@ class QueueStore:
         async def drop(session: Session) -> None:
             await session.execute(sql.load("queue_delete_lock"), name)
             queue = await _existing(session, name)
-            queue_id = await session.fetchval(sql.load("queue_delete"), name)
-            if queue_id is None:
-                owner = queue.owner_name and f"TaskQueue {queue.owner_name} owns it"
-                reason = owner or "it still holds tasks"
-                raise Conflict(f"queue {name!r} cannot be deleted: {reason}")
-            await session.execute(sql.load("queue_forget"), queue_id)
+            reason = queue.owner_name and f"TaskQueue {queue.owner_name} owns it"
+            reason = reason or await _held(session, queue.id)
+            if reason or await session.fetchval(sql.load("queue_delete"), queue.id) is None:
+                raise Conflict(
+                    f"queue {name!r} cannot be deleted: {reason or 'it has an owner now'}"
+                )
+            await session.execute(sql.load("queue_forget"), queue.id)
 
         await self._db.retrying(drop)
 
@@ -231,6 +232,14 @@ async def _existing(session: Session, name: str) -> Queue:
     if row is None:
         raise QueueNotFound(f"no queue {name!r}")
     return _queue(row)
+
+
+async def _held(session: Session, queue_id: int) -> str:
+    """Return what a queue still holds, in words; empty when it is empty."""
+    row = await session.fetchrow(sql.load("queue_holds"), queue_id)
+    held = {status: count for status, count in dict(row or {}).items() if count}
+    told = ", ".join(f"{count} {status}" for status, count in held.items())
+    return told and f"it holds tasks ({told}); ended ones go when their keep time is over"
 
 
 def _queue(row: Record) -> Queue:
