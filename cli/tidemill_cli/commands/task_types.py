@@ -2,25 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
 
 import click
 
-from tidemill.app import load_app
+from tidemill.app import App, load_app
 from tidemill.db import Database
 from tidemill.errors import NotFound
 from tidemill.models import TaskType
 from tidemill.schema import wait_for_schema
 from tidemill.settings import Settings
-from tidemill.store import Store
+from tidemill.store import Store, schedule_sets
 from tidemill.store.type_sets import Change, Difference, differences, values
 from tidemill_cli.options import DATABASE, LOGS, with_settings
 
 _MARKS: Final = {Change.NEW: "+", Change.CHANGED: "~", Change.UNCHANGED: " ", Change.GONE: "-"}
-_LONG: Final = ("schema",)  # told without its values
+_LONG: Final = ("schema", "payload", "headers")  # told without its values
 
 _output = click.option(
     "-o",
@@ -53,27 +53,28 @@ Examples:
 """,
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; exit code 1 if something would.")
-@click.option(
-    "--prune", is_flag=True, help="Remove the types that this app registered and no longer has."
-)
+@click.option("--prune", is_flag=True, help="Remove what this app registered and no longer has.")
 @_output
 @with_settings("app", *DATABASE, *LOGS)
 def apply(settings: Settings, *, dry_run: bool, prune: bool, output: str) -> int:
-    """Register the task types of --app; wait until the database's schema is there.
+    """Register the task types and schedules of --app; wait until the database's schema is there.
 
-    The newest registration of a name wins, whatever app it comes from. Types of other apps are
-    never removed.
+    The newest registration of a name wins, whatever app it comes from. What other apps registered
+    is never removed.
     """
     if not settings.app:
         raise click.UsageError("--app must be given: package.module:attribute")
-    declared = load_app(settings.app).types()
-    found = asyncio.run(_applied(settings, declared, dry_run=dry_run, prune=prune))
+    app = load_app(settings.app)
+    types, schedules = asyncio.run(_applied(settings, app, dry_run=dry_run, prune=prune))
     if output == "json":
-        click.echo(_json(settings.app, found, dry_run=dry_run, prune=prune))
+        click.echo(_json(settings.app, types, schedules, dry_run=dry_run, prune=prune))
     else:
-        for line in _told(settings.app, found, dry_run=dry_run, prune=prune):
+        for line in _told(settings.app, types, "task type", dry_run=dry_run, prune=prune):
             click.echo(line)
-    return int(dry_run and any(_acted_on(each, prune=prune) for each in found))
+        if schedules:
+            for line in _told(settings.app, schedules, "schedule", dry_run=dry_run, prune=prune):
+                click.echo(line)
+    return int(dry_run and any(_acted_on(each, prune=prune) for each in (*types, *schedules)))
 
 
 @command.command(
@@ -107,37 +108,52 @@ async def _known(settings: Settings) -> list[TaskType]:
 
 
 async def _applied(
-    settings: Settings, declared: list[TaskType], *, dry_run: bool, prune: bool
-) -> list[Difference]:
+    settings: Settings, app: App, *, dry_run: bool, prune: bool
+) -> tuple[list[Difference], list[Difference]]:
+    """Return what changes among task types, and among schedules."""
     database = Database.of(settings, application="tidemill types", pool_size=1)
     try:
         await wait_for_schema(database, settings.database_wait_seconds)
-        found = differences(await Store.of(database).types.list(), declared, settings.app)
+        store, name = Store.of(database), settings.app
+        types = differences(await store.types.list(), app.types(), name)
+        known = await store.schedules.list()
+        schedules = schedule_sets.differences(known, app.schedules, name)
         if not dry_run:
-            types = Store.of(database).types
-            await types.register(declared, app=settings.app)
-            if prune:
-                for each in found:
-                    if each.change is Change.GONE:
-                        with suppress(NotFound):  # another apply was quicker
-                            await types.delete(each.name)
-        return found
+            await store.types.register(app.types(), app=name)
+            await store.schedules.register(app.schedules, app=name)
+        if prune and not dry_run:
+            # schedules first: none must fire for a type that is gone
+            await _delete_gone(schedules, store.schedules.delete)
+            await _delete_gone(types, store.types.delete)
+        return types, schedules
     finally:
         await database.close()
+
+
+async def _delete_gone(
+    found: Sequence[Difference], delete: Callable[[str], Awaitable[object]]
+) -> None:
+    for each in found:
+        if each.change is Change.GONE:
+            with suppress(NotFound):  # another apply was quicker
+                await delete(each.name)
 
 
 def _acted_on(each: Difference, *, prune: bool) -> bool:
     return each.change is not Change.UNCHANGED and (prune or each.change is not Change.GONE)
 
 
-def _told(app: str, found: Sequence[Difference], *, dry_run: bool, prune: bool) -> Iterator[str]:
+def _told(
+    app: str, found: Sequence[Difference], noun: str, *, dry_run: bool, prune: bool
+) -> Iterator[str]:
+    kind = "" if noun == "task type" else f"{noun} "
     for each in found:
-        yield f"{_MARKS[each.change]} {each.name}{_detail(each, prune=prune)}"
+        yield f"{_MARKS[each.change]} {kind}{each.name}{_detail(each, prune=prune)}"
     counts = {change: sum(each.change is change for each in found) for change in Change}
     summary = ", ".join(f"{count} {change}" for change, count in counts.items() if count)
     act = "would register" if dry_run else "registered"
     count = len(found) - counts[Change.GONE]
-    yield f"{act} {count} task type{'' if count == 1 else 's'} of {app}: {summary or 'none'}"
+    yield f"{act} {count} {noun}{'' if count == 1 else 's'} of {app}: {summary or 'none'}"
 
 
 def _detail(each: Difference, *, prune: bool) -> str:
@@ -151,9 +167,21 @@ def _detail(each: Difference, *, prune: bool) -> str:
     return f"  {', '.join(told)}" if told else ""
 
 
-def _json(app: str, found: Sequence[Difference], *, dry_run: bool, prune: bool) -> str:
-    types = [_as_object(each) for each in found]
-    told = {"app": app, "dry_run": dry_run, "prune": prune, "types": types}
+def _json(
+    app: str,
+    types: Sequence[Difference],
+    schedules: Sequence[Difference],
+    *,
+    dry_run: bool,
+    prune: bool,
+) -> str:
+    told = {
+        "app": app,
+        "dry_run": dry_run,
+        "prune": prune,
+        "types": [_as_object(each) for each in types],
+        "schedules": [_as_object(each) for each in schedules],
+    }
     return json.dumps(told, indent=2, ensure_ascii=False)
 
 
