@@ -3,7 +3,7 @@
 # ruff: noqa: E501 - SQL
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ async def old(store: Store) -> Store:
 
 
 @asynccontextmanager
-async def held(db: Database, statement: str, *args: Any) -> AsyncIterator[Session]:
+async def held(db: Database, statement: str, *args: Any) -> AsyncGenerator[Session]:
     """Another session that has done something and has not committed yet."""
     async with db.transaction() as session:
         await session.fetch(statement, *args)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import date
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.support import ledger, postgres, storage
 from tests.support.postgres import Server
-from tidemill import schema
+from tidemill import schema, sql
 from tidemill.db import Database
 from tidemill.errors import DatabaseRefused
 from tidemill.models import NewTask, TaskType, WorkerIdentity
@@ -17,8 +18,11 @@ from tidemill.retry import RetryPolicy
 from tidemill.states import Outcome
 from tidemill.store import Store
 from tidemill.store.queues import Owner, QueueSettings
+from tidemill.store.retention import Keep
 from tidemill.store.scaling import DecisionRecord
 from tidemill_cli.local.postgres import EmbeddedPostgres
+
+NAMES = [name for _, name, _ in sql.migrations()]
 
 Login = Callable[[str], Coroutine[Any, Any, Database]]
 
@@ -72,14 +76,37 @@ async def test_app_can_do_all_that_the_store_does(login: Login, db: Database) ->
     await store.upkeep.fold(1000)
     await store.upkeep.expire(1000)
     assert await store.upkeep.ensure_partitions(8) == 2
+    await retains(store)
     await store.workers.bump_epoch(worker)
     await store.workers.bury(hostname="host", pid=1)
     await ledger.balance(store)
 
 
+async def retains(store: Store) -> None:
+    keep = Keep(succeeded=604_800, failed=2_592_000, cancelled=604_800)
+    assert await store.retention.expire_waiting(100) == (0, 0)
+    assert await store.retention.thin_dead_letters(keep, 100) == 0
+    (each,) = await store.retention.passes(keep)
+    assert await store.retention.thin(each, keep, await store.retention.days("attempts"), 100) == 0
+    for drop in (
+        store.retention.drop_attempts_day(date(2020, 1, 1)),
+        store.retention.drop_day(date(2020, 1, 1), keep),
+    ):
+        assert await drop == "missing"
+    await store.retention.begin_again()
+    assert await store.retention.analyze()
+
+
 async def all_outcomes(store: Store, worker: WorkerIdentity, db: Database) -> None:
     tasks = await storage.claim(store, worker)
-    outcomes = [each for each in Outcome if each is not Outcome.LEASE_EXPIRED]
+    outcomes = (
+        Outcome.SUCCEEDED,
+        Outcome.RETRY,
+        Outcome.FAILED,
+        Outcome.CANCELLED,
+        Outcome.SNOOZED,
+        Outcome.RELEASED,
+    )
     for task, outcome in zip(tasks, outcomes, strict=False):
         await store.leases.finish(storage.ends([task], outcome))
     await store.leases.extend([task.lease for task in tasks], 30)
@@ -173,6 +200,10 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
         "DELETE FROM tidemill.ready",
         "SELECT tidemill.enqueue('t')",
         "SELECT tidemill.ensure_partitions(7)",
+        "SELECT tidemill.drop_day('2020-01-01', 0, 0)",
+        "SELECT tidemill.drop_attempts_day('2020-01-01')",
+        "SELECT tidemill.analyze_parents()",
+        "DELETE FROM tidemill.retention_marks",
     ):
         with pytest.raises(DatabaseRefused):
             await operator.execute(refused)
@@ -192,10 +223,10 @@ async def test_a_migrator_needs_not_be_a_superuser(
         await admin.execute("GRANT tidemill_owner TO migrator")
     await admin.execute("CREATE DATABASE own OWNER migrator")
     migrator = as_user(server.url_of("own"), "migrator")
-    assert await schema.migrate(migrator) == ["0001_initial"]
+    assert await schema.migrate(migrator) == NAMES
     assert (await schema.status(migrator)).fits
     assert await schema.migrate_down(migrator) == ["tidemill"]
-    assert await schema.migrate(migrator) == ["0001_initial"]
+    assert await schema.migrate(migrator) == NAMES
     await migrator.close()
     await admin.close()
     server.close()

@@ -125,6 +125,26 @@ NOT_TESTED: Final[Mapping[str, str]] = {
         ),
         "tests/postgres/test_schedules_plans.py looks at it",
     ),
+    **dict.fromkeys(
+        ("expire_waiting", "thin", "thin_dead_letters"),
+        "tests/postgres/test_retention_plans.py looks at it",
+    ),
+    **dict.fromkeys(
+        ("attempts_day_drop", "day_drop", "parents_analyze"),
+        "all of a day or of the tables, once a day, in a function that waits for nobody",
+    ),
+    **dict.fromkeys(
+        (
+            "retention_again",
+            "retention_begin",
+            "retention_keeps",
+            "retention_mark",
+            "retention_move",
+        ),
+        "one row for each pass of retention, by primary key",
+    ),
+    "partition_days": "the catalogue",
+    "patience": "no table",
     **dict.fromkeys(("schedule_delete", "schedule_pause", "schedule_put", "schedules"), _SMALL),
     "workers_expire": _SMALL + "; one look into leases_worker for each that left",
 }
