@@ -178,6 +178,8 @@ COMMENT ON FUNCTION tidemill.enqueue(type text, payload jsonb, queue text, name 
 CREATE FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean DEFAULT true) RETURNS TABLE(id uuid, status text, created boolean, queue text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $_$
 #variable_conflict use_column
 DECLARE
@@ -296,6 +298,7 @@ COMMENT ON FUNCTION tidemill.enqueue_many(tasks jsonb, notify boolean) IS 'enque
 CREATE FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queues text[], names text[], priorities smallint[], run_ats timestamp with time zone[], delays double precision[], retry_limits integer[], timeouts double precision[], policies json[], keys text[], ttls double precision[], expires timestamp with time zone[], headers json[], unknown_types text DEFAULT 'accept'::text, create_queues boolean DEFAULT true) RETURNS TABLE(id uuid, status text, created boolean, queue text, priority smallint, max_retries integer, timeout_seconds double precision, retry json, created_at timestamp with time zone, run_at timestamp with time zone)
     LANGUAGE plpgsql
     SET lock_timeout TO '2s'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -676,6 +679,8 @@ COMMENT ON FUNCTION tidemill.queue_depth(queue integer) IS 'tasks that wait in a
 
 CREATE FUNCTION tidemill.take_keys(places integer[], queue_ids integer[], keys text[], ids uuid[], fingerprints bytea[], ttls double precision[]) RETURNS TABLE(place integer, task_id uuid, created boolean)
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE

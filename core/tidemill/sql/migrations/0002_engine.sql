@@ -339,6 +339,15 @@ BEGIN
 END
 $$;
 
+-- Planning these functions' statements anew for each call was half of what a single enqueue cost the
+-- server: 2.0 ms, now 0.95; with a key 3.6, now 1.2. A plan that is kept must not be one for the
+-- empty tables of its day: no table is read whole here.
+ALTER FUNCTION tidemill.enqueue_many SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION tidemill.enqueue_many SET enable_seqscan = off;
+ALTER FUNCTION tidemill.take_keys SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION tidemill.take_keys SET enable_seqscan = off;
+ALTER FUNCTION tidemill.enqueue_rows SET plan_cache_mode = force_generic_plan;
+
 REVOKE ALL ON FUNCTION tidemill.queue_depth, tidemill.place_of, tidemill.enqueue_rows FROM PUBLIC;
 GRANT UPDATE (limited_queue) ON tidemill.leases TO tidemill_operator;
 GRANT EXECUTE ON FUNCTION tidemill.queue_depth, tidemill.place_of, tidemill.enqueue_rows TO tidemill_app;
