@@ -78,6 +78,9 @@ securityContext:
 {{- if ne $root.Values.database.pooler "none" }}
 - name: TIDEMILL_DATABASE_POOLER
   value: {{ $root.Values.database.pooler }}
+- name: TIDEMILL_DATABASE_DIRECT_URL
+  valueFrom:
+    secretKeyRef: {name: {{ include "tidemill.secretOf" . }}, key: direct-url, optional: true}
 {{- end }}
 {{- if $root.Values.database.verifyCa }}
 - name: TIDEMILL_DATABASE_CA_FILE
