@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 
 from tests.contract.conftest import Start
-from tests.contract.test_api_openapi import document, matches
 from tests.support import postgres
 from tests.support.http import Answer, ask, until
 from tests.support.schedules import pass_time
@@ -256,16 +255,3 @@ async def test_run_says_why_there_is_no_task(http: aiohttp.ClientSession, db: Da
     assert (await ask(http, "POST", f"{PATH}/run")).status == 201
     full = await ask(http, "POST", f"{PATH}/run")
     assert (full.status, full.json["type"]) == (429, "urn:tidemill:problem:queue-full")
-
-
-async def test_answers_are_as_described(http: aiohttp.ClientSession) -> None:
-    spec = await document(http)
-    path = "/api/schedules/{name}"
-    matches(spec, path, "put", await ask(http, "PUT", PATH, json=FULL))
-    matches(spec, path, "put", await put(http, cron="x"))
-    matches(spec, path, "get", await ask(http, "GET", PATH))
-    matches(spec, "/api/schedules", "get", await ask(http, "GET", "/api/schedules"))
-    for act in ("pause", "resume", "run"):
-        matches(spec, f"{path}/{act}", "post", await ask(http, "POST", f"{PATH}/{act}"))
-    matches(spec, f"{path}/slots", "get", await ask(http, "GET", f"{PATH}/slots"))
-    matches(spec, path, "get", await ask(http, "GET", "/api/schedules/none"))

@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support import described
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -28,10 +30,11 @@ class Answer:
 
 
 async def ask(client: aiohttp.ClientSession, method: str, path: str, **options: Any) -> Answer:
-    """Send a request and read its answer; an error must be a problem as documented."""
+    """Send a request and read its answer, which must be as /openapi.json says."""
     async with client.request(method, path, **options) as response:
         headers = {name.title(): value for name, value in response.headers.items()}
         answer = Answer(response.status, headers, await response.read())
+    described.hold(method, path, answer.status, headers.get("Content-Type", ""), answer.body)
     if answer.status >= 400 and method != "HEAD" and not path.startswith(("/health", "/readyz")):
         assert_problem(answer)
     return answer
