@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support import ledger
+from tests.support.logins import login
+from tests.support.postgres import settings_of
 from tests.support.schedules import fired, got, now, pass_time, put, settled
 from tidemill.db import Database
 from tidemill.errors import InvalidSchedule, NotFound, UnknownType
@@ -160,6 +162,26 @@ async def test_run_now_obeys_the_rules_of_an_enqueue(store: Store) -> None:
         await store.schedules.run_now("s", EnqueueRules(unknown_types="reject"))
     await store.types.register([TaskType(name="t")], app="a:b")
     assert (await store.schedules.run_now("s", EnqueueRules(unknown_types="reject"))).created
+
+
+async def test_the_apps_role_can_do_it_all(db: Database, database_url: str) -> None:
+    async with login(db, database_url, "tidemill_app") as (_, url):
+        app = Database.of(settings_of(url), application="tests")
+        store = Store.of(app)
+        await put(store)
+        await store.schedules.pause("s")
+        await store.schedules.resume("s")
+        await store.schedules.run_now("s")
+        await pass_time(db)
+        assert (await store.schedules.fire(10)).tasks == 1
+        await put(store, type="unknown")
+        await pass_time(db)
+        refused = await store.schedules.fire(10, EnqueueRules(unknown_types="reject"))
+        assert list(refused.failed) == ["s"]
+        await db.execute("UPDATE tidemill.schedule_slots SET fired_at = 'epoch'")
+        assert await store.upkeep.expire(1000) == 1
+        await store.schedules.delete("s")
+        await app.close()
 
 
 async def test_what_is_not_there_is_said(store: Store) -> None:

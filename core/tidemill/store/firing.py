@@ -31,6 +31,8 @@ from tidemill.store.tasks import enqueue_arguments
 SKIP_SECONDS: Final = 60.0
 """With the policy `skip` a slot fires up to this late: processes look once a second or so."""
 
+_MANY: Final = 10_000
+
 _UNREADABLE: Final = timedelta(hours=1)
 """When a schedule whose cron or time zone this process cannot read is looked at again."""
 
@@ -86,18 +88,32 @@ async def fire(db: Database, limit: int, rules: EnqueueRules) -> Fired:
 
     Raises DatabaseUnavailable, DatabaseRefused; what is wrong with one schedule is its own matter.
     """
+    if not await _due(db, 1):  # nearly always: one statement, no transaction
+        return Fired()
     try:
         return await _fire(db, limit, None, rules)
     except DatabaseRefused:
         raise
+    except DatabaseUnavailable as error:
+        _log_rolled_back(error)
+        # Those that make others wait stay due and in front: look beyond them.
+        names = await _due(db, _MANY)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other schedules must fire
-        log.debug("a batch of schedules was rolled back, one by one now: %s", error)
-    rows = await db.fetch(sql.load("schedules_due_names"), limit)
-    return await _fire_each(db, [row["name"] for row in rows], rules)
+        _log_rolled_back(error)
+        names = await _due(db, limit)
+    random.shuffle(names)
+    return await _fire_each(db, names[:limit], rules)
+
+
+async def _due(db: Database, limit: int) -> list[str]:
+    return [row["name"] for row in await db.fetch(sql.load("schedules_due_names"), limit)]
+
+
+def _log_rolled_back(error: Exception) -> None:
+    log.debug("a batch of schedules was rolled back, one by one now: %s", error)
 
 
 async def _fire_each(db: Database, names: list[str], rules: EnqueueRules) -> Fired:
-    random.shuffle(names)  # one that holds everybody up must not always come first
     total = Fired()
     for name in names:
         try:
