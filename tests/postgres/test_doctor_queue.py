@@ -73,11 +73,12 @@ async def test_a_queue_that_nobody_serves(settings: Settings, store: Store, db: 
     other = await storage.worker(store, queues=("other",))
     found = await doctor.one(settings, "queues")
     assert found.level is Level.WARNING
-    assert "no worker serves the queue mail; its oldest task waits for 3 min" in found.finding
+    assert "no worker serves 1 queue where tasks wait: mail for 3 min" in found.finding
+    assert found.advice == "tidemill worker package.module:app --queue mail"
     await db.execute("UPDATE tidemill.queues SET paused = true")
     found = await doctor.one(settings, "queues")
     assert found.level is Level.NOTE
-    assert "the queue mail is paused by API or command line" in found.finding
+    assert "tasks wait in 1 paused queue: mail for 3 min" in found.finding
     await db.execute("UPDATE tidemill.queues SET paused = false")
     await db.execute("UPDATE tidemill.workers SET queues = '{mail}' WHERE id = $1", other.id)
     assert await doctor.well(settings, "queues")

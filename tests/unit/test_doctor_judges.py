@@ -217,12 +217,37 @@ def test_dead_rows(row: dict[str, Any], level: Level) -> None:
     assert levels(tables.dead_rows([row])) == [level]
 
 
-def test_at_a_hundred_thousand_rows_of_statistics_counting_ends() -> None:
+def test_at_a_hundred_thousand_rows_counting_ends() -> None:
     [found] = queue.statistics([{"deltas": queue.MANY_DELTAS, "oldest_seconds": 61.0}])
     assert found.finding.startswith("at least 100,000 rows of statistics")
+    row = {"type": "t", "tasks": queue.MANY_DEAD_LETTERS, "crashed": 0, "seconds": None}
+    [found] = queue.dead_letters([row])
+    assert found.finding == "at least 100,000 dead letters (t 100,000)"
 
 
 def test_the_command_line_page_tells_every_check_in_order() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
     section = page.partition("## `tidemill doctor`")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [each.name for each in CHECKS]
+
+
+def waiting(**given: Any) -> dict[str, Any]:
+    usual = {"name": "q", "paused": False, "owner_paused": False, "owner_name": None}
+    return usual | {"waiting": True, "oldest_seconds": 60.0, "served": False} | given
+
+
+@pytest.mark.parametrize(
+    ("rows", "levels_found", "advice"),
+    [
+        ([waiting(oldest_seconds=59.0)], [Level.OK], ""),
+        ([waiting(served=True)], [Level.OK], ""),
+        ([waiting(waiting=False, oldest_seconds=None)], [Level.OK], ""),
+        ([waiting()] * 3, [Level.WARNING], "(all queues)"),
+        ([waiting(owner_paused=True, owner_name="ns/n")], [Level.NOTE], "of the TaskQueue ns/n"),
+        ([waiting(paused=True, served=True), waiting()], [Level.WARNING, Level.NOTE], "--queue q"),
+    ],
+)
+def test_queues(rows: list[dict[str, Any]], levels_found: list[Level], advice: str) -> None:
+    found = queue.queues(rows)
+    assert levels(found) == levels_found
+    assert found[0].advice.endswith(advice)

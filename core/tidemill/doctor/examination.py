@@ -17,7 +17,7 @@ from tidemill.settings import Settings
 STATEMENT_SECONDS = 5
 _SAMPLE = 1000
 _MOST_WORKERS = 1000
-_MOST_DEAD_LETTERS = 100_000
+_HEAD = 20
 _MOST_SESSIONS = 20
 
 Look = Callable[[Patient], Awaitable[list[Finding]]]
@@ -54,7 +54,7 @@ async def _partitions(patient: Patient) -> list[Finding]:
 async def _dead_letters(patient: Patient) -> list[Finding]:
     crashes = patient.settings.max_crashes
     return queue.dead_letters(
-        await _read(patient.database, "dead_letters", crashes, _MOST_DEAD_LETTERS)
+        await _read(patient.database, "dead_letters", crashes, queue.MANY_DEAD_LETTERS)
     )
 
 
@@ -83,7 +83,7 @@ CHECKS: Final = (
     Check("statistics", _reading("statistics", queue.statistics, queue.MANY_DELTAS), ours=True),
     Check("workers", _reading("workers", queue.workers, _MOST_WORKERS), ours=True),
     Check("leases", _reading("leases", queue.leases, queue.UNRECOVERED_SECONDS), ours=True),
-    Check("queues", _reading("queues", queue.queues, queue.UNSEEN_SECONDS), ours=True),
+    Check("queues", _reading("queues", queue.queues, queue.UNSEEN_SECONDS, _HEAD), ours=True),
     Check("bodies", _reading("bodies", queue.bodies, _SAMPLE), ours=True),
     Check("dead_letters", _dead_letters, ours=True),
 )

@@ -8,6 +8,7 @@ UNSEEN_SECONDS = 60.0
 UNRECOVERED_SECONDS = 30.0
 UNSERVED_SECONDS = 60.0
 MANY_DELTAS = 100_000
+MANY_DEAD_LETTERS = 100_000
 """Up to so many rows are counted."""
 
 
@@ -121,11 +122,12 @@ def dead_letters(rows: Rows) -> list[Finding]:
     if not total:
         return ok("dead_letters", "no dead letters", tasks=0)
     names = [f"{row['type']} {row['tasks']:,}" for row in rows]
+    more = "at least " if total >= MANY_DEAD_LETTERS else ""
     found.append(
         Finding(
             "dead_letters",
             Level.NOTE,
-            f"{plural(total, 'dead letter')} ({listed(names)})",
+            f"{more}{plural(total, 'dead letter')} ({listed(names)})",
             "look why: GET /api/dead-letters; then POST /api/dead-letters/replay or …/purge",
             {"tasks": total, "by_type": {row["type"]: row["tasks"] for row in rows}},
         )
@@ -146,27 +148,39 @@ def _poison(row: Row) -> Finding:
 
 
 def queues(rows: Rows) -> list[Finding]:
-    """Judge queues whose tasks wait and that nobody serves."""
-    found = [each for row in rows if (each := _unserved(row))]
+    """Judge queues whose tasks wait: those that nobody serves, and those that are paused."""
+    late = [row for row in rows if row["waiting"] and row["oldest_seconds"] >= UNSERVED_SECONDS]
+    paused = [row for row in late if row["paused"] or row["owner_paused"]]
+    unserved = [row for row in late if not row["served"] and row not in paused]
+    found = [_unserved(unserved)] if unserved else []
+    found += [_paused(paused)] if paused else []
     waiting = sum(row["waiting"] for row in rows)
-    return found or ok(
-        "queues", f"{plural(len(rows), 'queue')}, none waits unserved", waiting=waiting
+    finding = f"{plural(len(rows), 'queue')}, none waits unserved"
+    return found or ok("queues", finding, waiting=waiting)
+
+
+def _unserved(rows: Rows) -> Finding:
+    worker = "tidemill worker package.module:app"
+    return Finding(
+        "queues",
+        Level.WARNING,
+        f"no worker serves {plural(len(rows), 'queue')} where tasks wait: {_waits(rows)}",
+        f"{worker} --queue {rows[0]['name']}" if len(rows) == 1 else f"{worker} (all queues)",
+        {"unserved": {row["name"]: row["oldest_seconds"] for row in rows}},
     )
 
 
-def _unserved(row: Row) -> Finding | None:
-    if not row["waiting"] or row["oldest_seconds"] < UNSERVED_SECONDS:
-        return None
-    name = row["name"]
-    figures = {"queue": name, "oldest_seconds": row["oldest_seconds"]}
-    since = duration(row["oldest_seconds"])
-    if row["paused"] or row["owner_paused"]:
-        by = f"TaskQueue {row['owner_name']}" if row["owner_paused"] else "API or command line"
-        finding = f"the queue {name} is paused by {by}; its oldest task waits for {since}"
-        advice = f"POST /api/queues/{name}/resume, or spec.paused of the TaskQueue"
-        return Finding("queues", Level.NOTE, finding, advice, figures)
-    if row["served"]:
-        return None
-    finding = f"no worker serves the queue {name}; its oldest task waits for {since}"
-    advice = f"tidemill worker package.module:app --queue {name}"
-    return Finding("queues", Level.WARNING, finding, advice, figures)
+def _paused(rows: Rows) -> Finding:
+    owners = sorted({row["owner_name"] for row in rows if row["owner_paused"]})
+    by_owner = f", or spec.paused of the TaskQueue {listed(owners)}" if owners else ""
+    return Finding(
+        "queues",
+        Level.NOTE,
+        f"tasks wait in {plural(len(rows), 'paused queue')}: {_waits(rows)}",
+        f"POST /api/queues/{rows[0]['name']}/resume{by_owner}",
+        {"paused": {row["name"]: row["oldest_seconds"] for row in rows}},
+    )
+
+
+def _waits(rows: Rows) -> str:
+    return listed([f"{row['name']} for {duration(row['oldest_seconds'])}" for row in rows])

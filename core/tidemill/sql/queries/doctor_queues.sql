@@ -1,6 +1,7 @@
 -- Purpose: each queue: paused or not, whether anything waits and for how long (seconds), and whether a
 --   worker that was seen lately serves it.
--- Parameters: $1 seconds after which a worker counts as gone.
+-- Parameters: $1 seconds after which a worker counts as gone; $2 tasks at the head of each queue that are
+--   looked at.
 -- Locks: none.
 -- Plan: the head of each queue by index ready_order; workers are few.
 SELECT q.name, q.paused, q.owner_paused, q.owner_name,
@@ -14,6 +15,6 @@ SELECT q.name, q.paused, q.owner_paused, q.owner_name,
   LEFT JOIN LATERAL (
       SELECT min(first.ready_at) AS ready_at FROM (
           SELECT r.ready_at FROM tidemill.ready r WHERE r.queue_id = q.id
-           ORDER BY r.priority DESC, r.lane, r.seq LIMIT 1000) AS first
+           ORDER BY r.priority DESC, r.lane, r.seq LIMIT $2::integer) AS first
   ) AS head ON true
  ORDER BY q.name
