@@ -66,7 +66,7 @@ async def answer(second: asyncio.Task[dict[UUID, Act]], task: UUID) -> Verdict:
 
 async def status(store: Store, task: UUID) -> str | None:
     found = await store.tasks.get(task)
-    return found and found.status.value
+    return found.status.value if found else None
 
 
 async def statement(session: Session, name: str, task: UUID, *more: Any) -> None:
@@ -101,12 +101,15 @@ async def test_a_claim_that_meets_an_act_passes_the_task_by(
     task, worker = await one(store), await storage.worker(store)
     await store.queues.put("there", {})
     there = await db.fetchval(sql.load("queue_id"), "there")
-    more = {"cancel": ["me"], "delete": [None], "reprioritise": [7, "me"], "move": [there, "me"]}[
-        deed
-    ]
+    more: dict[str, list[Any]] = {
+        "cancel": ["me"],
+        "delete": [None],
+        "reprioritise": [7, "me"],
+        "move": [there, "me"],
+    }
     forgotten = await ledger.flows(db, [task] if deed == "delete" else [])
     async with db.transaction() as acting:
-        await statement(acting, deed, task, *more)
+        await statement(acting, deed, task, *more[deed])
         assert await storage.claim(store, worker) == []
     again = await storage.claim(store, worker)
     assert len(again) == (deed in {"reprioritise", "move"})

@@ -36,6 +36,11 @@ class Modelled:
     worker: int | None = None
     cancel_requested: bool = False
 
+    def row(self) -> tuple[int, int, int, bool | None]:
+        """Return what a live task's row says: priority, retries, crashes, whether it returned."""
+        returned = self.returned if self.status == "queued" else None
+        return self.priority, self.retries, self.crashes, returned
+
     def to(self, status: str, *, returned: bool = False) -> None:
         """Go somewhere else, out of whatever hands it was in."""
         self.status, self.returned = status, returned

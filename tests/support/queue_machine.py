@@ -36,6 +36,13 @@ REPORTED: Final = (
     Outcome.SNOOZED,
     Outcome.RELEASED,
 )
+_LIVE: Final = """
+SELECT task_id, priority, retry_count, crash_count, lane = 0 AS returned FROM tidemill.ready
+UNION ALL
+SELECT task_id, priority, retry_count, crash_count, NULL FROM tidemill.scheduled
+UNION ALL
+SELECT task_id, priority, retry_count, crash_count, NULL FROM tidemill.leases
+"""
 _TABLES: Final = (
     "ready",
     "scheduled",
@@ -59,7 +66,7 @@ places = st.sets(st.integers(0, 7), max_size=4).map(sorted)
 chosen = st.one_of(places, st.just(list(range(100))))
 limits = st.integers(1, 6)
 tasks = st.fixed_dictionaries(
-    {"type": kinds, "queue": queues, "max_retries": st.integers(0, 2)},
+    {"type": kinds, "queue": queues, "max_retries": st.sampled_from([0, 3])},
     optional={
         "priority": st.just(9),
         "delay_seconds": st.just(3600.0),
@@ -145,6 +152,8 @@ class Machine(RuleBasedStateMachine):
         if self.workers:
             found = self.run(ledger.places(self.store, self.forgotten))
             assert found == self.model.statuses()
+            live = {row["task_id"]: tuple(row)[1:] for row in self.run(self.db.fetch(_LIVE))}
+            assert live == {each: self.model.tasks[each].row() for each in self.model.live()}
 
     # producers
 
