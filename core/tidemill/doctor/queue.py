@@ -151,7 +151,8 @@ def queues(rows: Rows) -> list[Finding]:
     """Judge queues whose tasks wait: those that nobody serves, and those that are paused."""
     late = [row for row in rows if row["waiting"] and row["oldest_seconds"] >= UNSERVED_SECONDS]
     paused = [row for row in late if row["paused"] or row["owner_paused"]]
-    unserved = [row for row in late if not row["served"] and row not in paused]
+    running = [row for row in late if not (row["paused"] or row["owner_paused"])]
+    unserved = [row for row in running if not row["served"]]
     found = [_unserved(unserved)] if unserved else []
     found += [_paused(paused)] if paused else []
     waiting = sum(row["waiting"] for row in rows)
