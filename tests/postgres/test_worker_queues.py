@@ -97,6 +97,25 @@ async def test_priorities_come_before_age_and_a_name_is_a_number(
     assert order == ["101", "high", "5", "default", "low", "-101"]
 
 
+@pytest.mark.parametrize("guard_seconds", [0.5, 0.0], ids=["guarded", "unguarded"])
+async def test_a_low_priority_waits_for_a_stream_of_high_ones_only_so_long(
+    app: App, settings: Settings, store: Store, client: Client, guard_seconds: float
+) -> None:
+    order: list[str] = []
+
+    @app.task
+    async def task(name: str) -> None:
+        order.append(name)
+        await asyncio.sleep(0.002)
+
+    await store.queues.put("default", {"starvation_seconds": guard_seconds})
+    await client.enqueue(NewTask(type="task", payload={"name": "low"}, priority=-1))
+    await client.enqueue_many([NewTask(type="task", payload={"name": "high"})] * 2000)
+    async with Worker(app, settings=replace(settings, concurrency=4, prefetch="0")):
+        await eventually(lambda: len(order) == 2001, seconds=60)
+    assert (order[-1] == "low") is not bool(guard_seconds)
+
+
 async def test_a_paused_queue_waits_and_others_do_not(
     app: App, settings: Settings, store: Store, client: Client, order: list[str]
 ) -> None:

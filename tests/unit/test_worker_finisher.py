@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def ended(
     ledger: Ledger,
     result: object = None,
     outcome: Outcome = Outcome.SUCCEEDED,
-    **task: object,
+    **task: Any,
 ) -> tuple[Run, Finish]:
     run = run_of(claimed(created_at=datetime.now(UTC), **task))
     ledger.add([run])

@@ -45,7 +45,7 @@ async def test_after_an_hour_the_task_is_a_dead_letter() -> None:
 async def test_without_its_history_a_task_goes_back_all_the_same(error: Exception) -> None:
     async def away(ids: Sequence[UUID], since: datetime) -> dict[UUID, Returns]:
         assert ids
-        assert since
+        assert since.tzinfo
         raise error
 
     finish = await Strangers(away).end(claimed(created_at=datetime.now(UTC)))

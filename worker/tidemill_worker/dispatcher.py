@@ -1,9 +1,9 @@
 """The claim loop: one for each process, so workers do not stampede.
 
 It claims when there is room and reason: after a full claim at once, after a short one when a hint,
-the poll interval or a queue's rate says to look again. Of queues with limits it takes no more than
-there are free slots, so a slot that becomes free is a reason too. While heartbeats fail, or the
-operator has marked this worker, it claims nothing.
+the poll interval or the claimer (a queue's rate, say) says to look again. Of queues with limits it
+takes no more than there are free slots, so a slot that becomes free is a reason too. While
+heartbeats fail, or the operator has marked this worker, it claims nothing.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from tidemill_worker.supervision import watch_over
 HAND_BACK_SECONDS = 2.0
 """A prefetched task that has waited this long was a wrong guess: others may have free slots."""
 
-RATE_SECONDS = 0.02
-"""How often to look, at most, at a queue whose rate is used up."""
+AGAIN_SECONDS = 0.02
+"""How soon to look again, at the soonest, where the claimer says that it will be worth it."""
 
 log = logging.getLogger("tidemill.worker")
 
@@ -195,7 +195,7 @@ class Dispatcher(Service):
         except TimeoutError:
             self._more = True
 
-    def _look_in(self, rate_seconds: float | None = None) -> float:
+    def _look_in(self, again: float | None = None) -> float:
         """Return in how many seconds to look again, hint or not."""
         poll = self._poll_seconds * (1 + random.uniform(-JITTER, JITTER))
-        return poll if rate_seconds is None else min(poll, max(RATE_SECONDS, rate_seconds))
+        return poll if again is None else min(poll, max(AGAIN_SECONDS, again))

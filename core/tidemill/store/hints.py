@@ -106,7 +106,8 @@ class ClaimHints:
             return ClaimPlan(whole=tuple(self._new_first(queues, new)), names=names)
         known = [each for queue in queues for each in self._ranges(queue)]
         unread = [queue for queue in new if queue not in self._read]
-        again = new if self._new.due else unread
+        # in a strict order never before the known ones: they wait until reading all is due
+        again = [] if self._strict else new if self._new.due else unread
         whole = self._new_first(again, again)
         self._skipped = self._skipped or (bool(new) and not whole)
         return ClaimPlan(whole=tuple(whole), ranges=tuple(known), names=names)
