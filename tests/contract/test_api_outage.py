@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,6 +14,12 @@ from tidemill.db import Database
 from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill_api import enqueue as enqueues
+from tidemill_api.routes.acts import ACTS
+from tidemill_api.routes.dead_letters import DEAD_LETTERS
+from tidemill_api.routes.queues import QUEUES
+from tidemill_api.routes.tasks import TASKS
+from tidemill_api.routes.types import TYPES
+from tidemill_api.routes.workers import WORKERS
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
 PRODUCERS = 32
@@ -100,6 +107,25 @@ async def test_a_crash_under_load_loses_nothing_acknowledged(
     assert ready == len(rows)
 
 
+def acts(task: str) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    """Return a call that needs the database for each route that is not a probe."""
+    bodies: dict[str, dict[str, Any]] = {
+        "/api/tasks/reprioritise": {"priority": 1},
+        "/api/tasks/move": {"queue": "q"},
+        "/api/task-types/{name}": {},
+        "/api/queues/{name}": {},
+    }
+    calls: list[tuple[tuple[str, str], dict[str, Any]]] = []
+    for each in (*ACTS, *DEAD_LETTERS, *QUEUES, *TYPES, *WORKERS, *TASKS[2:]):
+        path = each.path.replace("{name}", "n").replace("/api/tasks/{id}", task)
+        path = path.replace("{id}", task.rpartition("/")[2])
+        body = bodies.get(each.path, {})
+        if each.bodies and each.method == "POST":
+            body = {"filter": {}, "all": True} | body
+        calls.append(((each.method, path), {"json": body} if each.bodies else {}))
+    return calls
+
+
 async def test_every_endpoint_while_the_database_is_down(
     own_http: aiohttp.ClientSession, private_server: EmbeddedPostgres
 ) -> None:
@@ -114,6 +140,7 @@ async def test_every_endpoint_while_the_database_is_down(
         await ask(own_http, "GET", task),
         await ask(own_http, "GET", f"{task}/history"),
         await ask(own_http, "GET", "/api/stats"),
+        *[await ask(own_http, *call, **body) for call, body in acts(task)],
     ):
         assert answer.status == 503
         assert int(answer.headers["Retry-After"]) >= 1

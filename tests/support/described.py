@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonschema.protocols import Validator
 from jsonschema.validators import Draft202012Validator
+from yarl import URL
 
 from tidemill_api.openapi import document
 from tidemill_api.routes import ENDPOINTS
@@ -27,7 +28,7 @@ def spec() -> dict[str, Any]:
 
 def operation_of(method: str, path: str) -> tuple[str, Mapping[str, Any]] | None:
     """Return the path's template and what is said of `method` on it; None for no such route."""
-    plain = path.partition("?")[0]
+    plain = URL(f"http://any{path}").raw_path  # as the client sends it: without dot segments
     for template in sorted(spec()["paths"], key=lambda each: "{" in each):
         found = re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), plain)
         if found and method.lower() in spec()["paths"][template]:
