@@ -29,7 +29,7 @@ TRIES: Final = 5
 """How often something is done that Postgres undoes to end a deadlock or a conflict."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.02
-_RELEASE_SECONDS: Final = 5.0
+_CLEAN_SECONDS: Final = 2.0  # for leaving a session as it was, or else it is closed
 # A session that nobody uses is closed before a firewall forgets it: some do so after four minutes.
 _IDLE_SECONDS: Final = 120.0
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -141,9 +141,7 @@ class Database:
                 yield session
             except BaseException as error:
                 if not (isinstance(error, errors.DatabaseUnavailable) and unusable(error)):
-                    # a session that is gone has rolled back
-                    with suppress(errors.DatabaseUnavailable):
-                        await session.execute("ROLLBACK")
+                    await _roll_back(session)
                 raise
             if await session.execute("COMMIT") != "COMMIT":
                 raise asyncpg.InFailedSQLTransactionError("rolled back: a statement had failed")
@@ -167,14 +165,14 @@ class Database:
             yield Session(connection)
         except errors.DatabaseUnavailable as error:
             if unusable(error):
-                connection.terminate()  # nobody else may borrow it
+                _end(connection)  # nobody else may borrow it
             if elsewhere(error):
                 await pool.expire_connections()  # nor any other to that server
             raise
         finally:
             # One that cannot be given back is closed by the pool; what was done on it stands.
             with suppress(asyncpg.InterfaceError, *AWAY):
-                await pool.release(connection, timeout=_RELEASE_SECONDS)
+                await pool.release(connection, timeout=_CLEAN_SECONDS)
 
     async def _opened(self) -> Any:
         if self._pool is None:
@@ -207,6 +205,19 @@ async def _again(
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))
         pause *= 2
     raise AssertionError  # the last try returns or raises
+
+
+async def _roll_back(session: Session) -> None:
+    try:
+        async with asyncio.timeout(_CLEAN_SECONDS):
+            await session.execute("ROLLBACK")
+    except (errors.DatabaseUnavailable, TimeoutError):
+        _end(session.connection)  # which rolls back as well
+
+
+def _end(connection: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # it has ended, and is back in the pool
+        connection.terminate()
 
 
 async def _nothing_to_reset(_connection: Any) -> None:

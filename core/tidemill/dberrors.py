@@ -93,7 +93,7 @@ def translated(where: str = "") -> Generator[None]:
         # The pool takes back at once what was closed under its borrower.
         if not any(word in str(error) for word in ("clos", "released back to the pool")):
             raise
-        raise errors.DatabaseUnavailable(_described(error, where)) from error
+        raise errors.DatabaseUnavailable(f"{CANNOT_BE_USED}the session has ended") from error
     except ssl.SSLCertVerificationError as error:
         raise errors.DatabaseRefused(
             f"the certificate of the database{where and ' ' + where} cannot be trusted: "

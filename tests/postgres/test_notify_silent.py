@@ -85,3 +85,21 @@ async def test_a_silent_session_of_the_pool_costs_one_statement_its_time_limit(
                         await session.fetchval("SELECT 1")
                 assert await database.fetchval("SELECT 1") == 1
         await database.close()
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+async def test_who_gives_up_on_a_silent_session_is_not_held_up(
+    database_url: str, settings: Settings, pooler: str
+) -> None:
+    """A heartbeat has a second or two, whatever the network does."""
+    async with proxy(database_url) as network:
+        behind = replace(settings, database_url=network.url(database_url), database_pooler=pooler)
+        database = Database.of(behind, application="tests", pool_size=1)
+        assert await database.fetchval("SELECT 1") == 1
+        network.silence()
+        async with asyncio.timeout(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await database.fetchval("SELECT 1")
+            assert await database.fetchval("SELECT 1") == 1
+        await database.close()
