@@ -143,7 +143,37 @@ NOT_TESTED: Final[Mapping[str, str]] = {
         ),
         "one row for each pass of retention, by primary key",
     ),
+    **dict.fromkeys(
+        ("tasks_list", "workers_list"), "tests/postgres/test_store_listing_plans.py looks at it"
+    ),
     "partition_days": "the catalogue",
+    **dict.fromkeys(
+        (
+            "doctor_connections",
+            "doctor_indexes",
+            "doctor_login",
+            "doctor_partitions",
+            "doctor_prepared",
+            "doctor_server",
+            "doctor_sessions",
+            "doctor_slots",
+            "doctor_standbys",
+            "doctor_tables",
+            "doctor_wraparound",
+        ),
+        "the catalogue, for a person, for 5 s at most",
+    ),
+    **dict.fromkeys(
+        (
+            "doctor_bodies",
+            "doctor_dead_letters",
+            "doctor_leases",
+            "doctor_queues",
+            "doctor_statistics",
+            "doctor_workers",
+        ),
+        "for a person, for 5 s at most: tests/postgres/test_doctor_plans.py",
+    ),
     "patience": "no table",
     **dict.fromkeys(("schedule_delete", "schedule_pause", "schedule_put", "schedules"), _SMALL),
     "workers_expire": _SMALL + "; one look into leases_worker for each that left",
