@@ -26,7 +26,7 @@ TOOLS = (
     Tool("kind", ("--version",), "make run-k8s with a Docker engine"),
     Tool("kubectl", ("version", "--client"), "make run-k8s, cluster tests with kind"),
     Tool("helm", ("version", "--short"), "make run-k8s with kind (the test bed builds its own)"),
-    Tool("go", ("version",), "the test bed (a cluster without a Docker engine), tests of examples/sql/go"),
+    Tool("go", ("version",), "the test bed (a cluster without a Docker engine), examples/sql/go"),
     Tool("containerd", ("--version",), "the test bed's node (Linux, root)"),
     Tool("buildah", ("--version",), "building images for the test bed"),
     Tool("node", ("--version",), "nothing: pyright brings its own"),
