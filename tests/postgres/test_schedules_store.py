@@ -124,6 +124,18 @@ async def test_what_came_while_paused_is_missed(
     assert (await settled(store)).total() == tasks
 
 
+@pytest.mark.parametrize(("missed", "forgotten"), [("once", False), ("skip", True)])
+async def test_a_slot_of_just_now_that_came_while_paused_is_a_missed_one_too(
+    store: Store, db: Database, missed: str, *, forgotten: bool
+) -> None:
+    await put(store, cron="* * * * *", missed=missed, paused=True)
+    minute = (await now(db)).replace(second=0, microsecond=0)
+    await db.execute("UPDATE tidemill.schedules SET next_slot = $1", minute)
+    resumed = await store.schedules.resume("s")
+    assert resumed.next_slot is not None
+    assert (resumed.next_slot > minute) is forgotten
+
+
 async def test_a_pause_in_which_no_slot_came_misses_nothing(store: Store) -> None:
     before = await put(store, missed="skip")
     await store.schedules.pause("s")
