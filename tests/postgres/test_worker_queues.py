@@ -119,8 +119,9 @@ async def test_a_low_priority_waits_for_a_stream_of_high_ones_only_so_long(
 async def test_a_paused_queue_waits_and_others_do_not(
     app: App, settings: Settings, store: Store, client: Client, order: list[str]
 ) -> None:
-    paused, running = await client.enqueue_many(tasks("held", 1) + tasks("free", 1))
+    await store.queues.put("held", {})
     await store.queues.pause("held")
+    paused, running = await client.enqueue_many(tasks("held", 1) + tasks("free", 1))
     async with Worker(app, settings=settings):
         await finished(store, running.id)
         assert (await client.get(paused.id)).status is Status.QUEUED
