@@ -1,7 +1,7 @@
 """The duties that end or remove what is past its time."""
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 
 from tidemill.maintenance.duties import BATCH, Duty
 from tidemill.settings import Settings
@@ -53,7 +53,7 @@ class Retainer(Duty):
         self._done(gone + sum(steps))
         if gone or any(steps):
             return 1
-        await self._drop_attempts(min(each.spot.day for each in every))
+        await self._drop_attempts(every)
         return 0
 
     async def _step(self, each: Pass, days: dict[date, int]) -> int:
@@ -82,14 +82,27 @@ class Retainer(Duty):
                 return False
         return True
 
-    async def _drop_attempts(self, before: date) -> None:
-        for day in await self._store.retention.days("attempts"):
-            if day >= before:
-                return
-            answer = await self._store.retention.drop_attempts_day(day)
-            if answer == "dropped":
-                log.info("dropped the attempts of %s", day)
-            elif answer == "kept":
-                log.warning("tasks of %s were passed by: all keep times are looked at again", day)
-                await self._store.retention.begin_again()
-                return
+    async def _drop_attempts(self, every: list[Pass]) -> None:
+        """Try to drop days of attempts that a pass is done with: once a day, or when one goes on."""
+        now = every[0].now
+        state = " ".join(str(day) for day in (now.date(), *(each.spot.day for each in every)))
+        if not await self._store.retention.is_news(state):
+            return
+        longest = timedelta(seconds=max(self._keep.succeeded, self._keep.cancelled))
+        until = min(max(each.spot.day for each in every), (now - longest).date())
+        answers = [
+            await self._drop_attempts_day(day, passed=all(each.spot.day > day for each in every))
+            for day in await self._store.retention.days("attempts")
+            if day < until
+        ]
+        if all(goes_on(answer) for answer in answers):
+            await self._store.retention.noted(state)
+
+    async def _drop_attempts_day(self, day: date, *, passed: bool) -> str:
+        answer = await self._store.retention.drop_attempts_day(day)
+        if answer == "dropped":
+            log.info("dropped the attempts of %s", day)
+        elif answer == "kept" and passed:
+            log.warning("tasks of %s were passed by: all keep times are looked at again", day)
+            await self._store.retention.begin_again()
+        return answer

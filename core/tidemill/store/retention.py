@@ -18,11 +18,12 @@ from tidemill.store.passes import Spot
 
 _WAITING: Final = "expires_at"
 _ANALYZED: Final = "analyzed"
+_ATTEMPTS: Final = "attempts"
 _NO_ID: Final = UUID(int=0)
 _LATE: Final = timedelta(seconds=60)
 """Expired tasks are looked for again this long: their enqueue may commit late, or be in a move."""
 _LONGEST_SECONDS: Final = 3600.0
-_GOES_ON: Final = frozenset({"dropped", "missing", "held", "early"})
+_GOES_ON: Final = frozenset({"dropped", "missing", "held", "kept", "early"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,17 @@ class RetentionStore:
     async def drop_attempts_day(self, day: date) -> str:
         """Drop a day of attempts, if no kept task ended on it; return what the statement says."""
         return await self._patiently("attempts_day_drop", day)
+
+    async def is_news(self, state: str) -> bool:
+        """Whether `state` is another one than that of which `noted` was told last."""
+        mark = await self._db.fetchrow(sql.load("retention_mark"), _ATTEMPTS)
+        return mark is None or mark["rules"] != state
+
+    async def noted(self, state: str) -> None:
+        """Note that what follows from `state` was done, by whatever process."""
+        async with self._db.transaction() as session:
+            if mark := await _taken(session, _ATTEMPTS):
+                await _move(session, _ATTEMPTS, at=mark["now"], rules=state)
 
     async def begin_again(self) -> None:
         """Start all passes over ended tasks again: ends were found that they had gone past."""
