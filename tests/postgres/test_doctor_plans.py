@@ -48,8 +48,8 @@ async def test_few_pages_are_touched(
     assert plans.touched(plan) <= most
 
 
-async def test_every_check_can_be_made(full: Database, settings: Settings) -> None:
-    assert full
+@pytest.mark.usefixtures("full")
+async def test_every_check_can_be_made(settings: Settings) -> None:
     report = await examine(settings)
     assert not [each for each in report.findings if "could not be looked at" in each.finding]
     told = {each.check: each.figures for each in report.findings}

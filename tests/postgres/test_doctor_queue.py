@@ -114,3 +114,24 @@ async def test_dead_letters_are_counted_and_poison_is_named(
     assert poison.level is Level.WARNING
     assert poison.figures == {"type": "poison", "tasks": 1}
     assert counted.figures["tasks"] == 3
+
+
+async def test_schedules_that_nobody_fires_or_that_fail(settings: Settings, db: Database) -> None:
+    await db.execute(
+        "INSERT INTO tidemill.schedules (name, cron, type, next_slot, paused) VALUES "
+        "('due', '* * * * *', 't', statement_timestamp() - interval '20 s', false), "
+        "('off', '* * * * *', 't', statement_timestamp() - interval '2 d', true)"
+    )
+    assert await doctor.well(settings, "schedules")
+    await db.execute(
+        "UPDATE tidemill.schedules SET next_slot = next_slot - interval '3 min' WHERE name = 'due'"
+    )
+    late = await doctor.one(settings, "schedules")
+    assert late.level is Level.WARNING
+    assert late.finding.startswith("1 schedule late: due by 3 min")
+    await db.execute(
+        "UPDATE tidemill.schedules SET next_slot = NULL, last_error = 'no such queue' "
+        "WHERE name = 'due'"
+    )
+    failed = await doctor.one(settings, "schedules")
+    assert failed.figures == {"schedule": "due", "error": "no such queue"}

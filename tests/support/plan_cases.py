@@ -169,6 +169,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
             "doctor_dead_letters",
             "doctor_leases",
             "doctor_queues",
+            "doctor_schedules",
             "doctor_statistics",
             "doctor_workers",
         ),

@@ -6,7 +6,7 @@ own; judgements are pure functions of their rows, by subject:
     holders.py     who holds back vacuum
     tables.py      dead rows, storage settings, partitions, indexes
     server.py      version, settings, login, connections, clock
-    queue.py       statistics, workers, leases, bodies, dead letters, queues
+    queue.py       statistics, workers, leases, bodies, dead letters, queues, schedules
     probes.py      what takes more than a statement: schema, pooler, listener, clock
 
 A check that cannot be made is a finding, too. Figures are of the moment; nothing is remembered.

@@ -84,6 +84,9 @@ CHECKS: Final = (
     Check("workers", _reading("workers", queue.workers, _MOST_WORKERS), ours=True),
     Check("leases", _reading("leases", queue.leases, queue.UNRECOVERED_SECONDS), ours=True),
     Check("queues", _reading("queues", queue.queues, queue.UNSEEN_SECONDS, _HEAD), ours=True),
+    Check(
+        "schedules", _reading("schedules", queue.schedules, queue.LATE_SECONDS, _SAMPLE), ours=True
+    ),
     Check("bodies", _reading("bodies", queue.bodies, _SAMPLE), ours=True),
     Check("dead_letters", _dead_letters, ours=True),
 )

@@ -7,6 +7,7 @@ UNSEEN_SECONDS = 60.0
 """A worker that was not seen for so long is dead or hangs; heartbeats come every few seconds."""
 UNRECOVERED_SECONDS = 30.0
 UNSERVED_SECONDS = 60.0
+LATE_SECONDS = 60.0
 MANY_DELTAS = 100_000
 MANY_DEAD_LETTERS = 100_000
 """Up to so many rows are counted."""
@@ -185,3 +186,32 @@ def _paused(rows: Rows) -> Finding:
 
 def _waits(rows: Rows) -> str:
     return listed([f"{row['name']} for {duration(row['oldest_seconds'])}" for row in rows])
+
+
+def schedules(rows: Rows) -> list[Finding]:
+    """Judge cron schedules: those that nobody fires, and those that failed to."""
+    late = [row for row in rows if row["late"]]
+    found = [_late(late)] if late else []
+    found += [_failing(row) for row in rows if row["error"]]
+    return found or ok("schedules", "no schedule is late, none failed")
+
+
+def _late(rows: Rows) -> Finding:
+    told = listed([f"{row['name']} by {duration(row['late_seconds'])}" for row in rows])
+    return Finding(
+        "schedules",
+        Level.WARNING,
+        f"{plural(len(rows), 'schedule')} late: {told}",
+        "run an API or worker process with TIDEMILL_SCHEDULE_SECONDS above 0 (1 by default)",
+        {"late": {row["name"]: row["late_seconds"] for row in rows}},
+    )
+
+
+def _failing(row: Row) -> Finding:
+    return Finding(
+        "schedules",
+        Level.WARNING,
+        f"the latest slot of the schedule {row['name']} fired no task: {row['error']}",
+        f"mend what it says: PUT /api/schedules/{row['name']}",
+        {"schedule": row["name"], "error": row["error"]},
+    )
