@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -169,13 +170,16 @@ async def test_the_newest_registration_of_a_type_wins(store: Store, db: Database
         description="d",
     )
     await store.types.register([full, TaskType(name="a")], app="x:y")
-    assert await store.types.list() == [TaskType(name="a"), full]
+    assert await store.types.list() == [TaskType(name="a", app="x:y"), replace(full, app="x:y")]
     stamp = "SELECT updated_at FROM tidemill.task_types WHERE name = 'b'"
     before = await db.fetchval(stamp)
     await store.types.register([full], app="x:y")
     assert await db.fetchval(stamp) == before
     await store.types.register([TaskType(name="b")], app="x:z")
-    assert await store.types.list() == [TaskType(name="a"), TaskType(name="b")]
+    assert await store.types.list() == [
+        TaskType(name="a", app="x:y"),
+        TaskType(name="b", app="x:z"),
+    ]
     assert await db.fetchval(stamp) > before
     await store.types.register([], app="x:y")
 

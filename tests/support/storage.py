@@ -69,7 +69,13 @@ async def expire_leases(db: Database, *task_ids: UUID) -> None:
 
 async def make_due(db: Database) -> None:
     """Let time pass for scheduled tasks, in their order."""
-    await db.execute("UPDATE tidemill.scheduled SET run_at = run_at - interval '20 years'")
+    await db.execute(
+        """UPDATE tidemill.scheduled s
+              SET run_at = statement_timestamp() - interval '1 s' + o.place * interval '1 us'
+             FROM (SELECT task_id, row_number() OVER (ORDER BY run_at, task_id) AS place
+                     FROM tidemill.scheduled) AS o
+            WHERE s.task_id = o.task_id"""
+    )
 
 
 async def count(db: Database, table: str) -> int:

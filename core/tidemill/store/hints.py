@@ -15,11 +15,11 @@ priority of each queue.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from tidemill.models import ClaimedTask
+from tidemill.store.budget import Budget
 from tidemill.store.leases import ClaimPlan, Range
 
 TRAIL: Final = 5000
@@ -45,32 +45,6 @@ RETURNED, FRESH = 0, 1
 _ABOVE, _BELOW = 32768, -32769
 
 
-@dataclass(slots=True)
-class _Budget:
-    """Something costly, done for at most `share` of the time and `seconds` apart at least."""
-
-    share: float
-    seconds: float = 0.0
-    ended: float = float("-inf")
-    cost: float = 0.0
-    due: bool = False
-
-    def decide(self, now: float) -> None:
-        """Say for the round that begins `now` whether it is due."""
-        self.due = self.wait(now) <= 0
-        if self.due:
-            self.cost = 0.0
-
-    def wait(self, now: float) -> float:
-        """Return in how many seconds it is due."""
-        return max(self.seconds, self.cost * (1 / self.share - 1)) - (now - self.ended)
-
-    def spend(self, began: float, now: float) -> None:
-        """Remember that it was done, from `began` to `now`, once more in this round."""
-        self.ended = now
-        self.cost += now - began
-
-
 class ClaimHints:
     """The memory. Times are monotonic seconds, given by the caller.
 
@@ -83,9 +57,9 @@ class ClaimHints:
         self._newest: dict[int, dict[int, int]] = {}
         self._read: set[int] = set()
         self._new_turn = 0
-        self._whole = _Budget(WHOLE_SHARE, WHOLE_SECONDS)
-        self._new = _Budget(SHARE)
-        self._guard = _Budget(SHARE)
+        self._whole = Budget(WHOLE_SHARE, WHOLE_SECONDS)
+        self._new = Budget(SHARE)
+        self._guard = Budget(SHARE)
         self._full_claims = 0
         self._full = False
         self._skipped = False

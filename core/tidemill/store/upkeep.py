@@ -1,9 +1,11 @@
 """What keeps the queue healthy. Every act is harmless twice, and in several processes at once."""
 
+import time
 from collections import Counter
 
 from tidemill import sql
-from tidemill.db import Database, Session
+from tidemill.db import Database, Record, Session
+from tidemill.store.floors import Floor
 
 
 class UpkeepStore:
@@ -12,16 +14,26 @@ class UpkeepStore:
     def __init__(self, db: Database) -> None:
         """Work on `db`."""
         self._db = db
+        self._due = Floor()
+        self._expired = Floor()
 
     async def promote(self, limit: int) -> Counter[str]:
         """Move up to `limit` due tasks to their queues; return how many by queue."""
-        rows = await self._db.fetch(sql.load("promote"), limit)
+        rows = await self._search(self._due, "promote", limit)
         return Counter({row["queue"]: row["promoted"] for row in rows})
 
     async def recover(self, limit: int, max_crashes: int) -> Counter[tuple[str, str]]:
         """Take back up to `limit` expired leases; return how many by (queue, what became of it)."""
-        rows = await self._db.fetch(sql.load("recover"), limit, max_crashes)
+        rows = await self._search(self._expired, "recover", limit, max_crashes)
         return Counter((row["queue"], row["outcome"]) for row in rows)
+
+    async def _search(self, floor: Floor, name: str, limit: int, *args: int) -> list[Record]:
+        """Run the search `name` from where `floor` says; return its rows but the last, the time."""
+        began = time.monotonic()
+        *rows, last = await self._db.fetch(sql.load(name), limit, *args, floor.start(began))
+        found = last.get("promoted") or len(rows)
+        floor.learn(last["at"], began, time.monotonic(), complete=found < limit)
+        return rows
 
     async def fold(self, limit: int) -> int:
         """Fold up to `limit` appended statistics into buckets; 0 when another process is at it."""

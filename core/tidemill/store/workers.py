@@ -88,7 +88,7 @@ class WorkerStore:
                 for row in rows
             ]
         )
-        return [lease.task_id for lease in released]
+        return sorted((lease.task_id for lease in released), key=lambda each: each.bytes)
 
     async def cancel_requested(self, worker: WorkerIdentity) -> list[Lease]:
         """Return the leases of this worker whose tasks somebody asked to cancel."""

@@ -1,7 +1,8 @@
 -- Purpose: take back leases that have expired: the task goes to the place it had, or to the dead
 --   letters when its retries or its worker crashes are used up; a task asked to cancel is cancelled.
--- Parameters: $1 most tasks, $2 crashes that make a dead letter.
--- Returns one row a task: its queue and what became of it.
+-- Parameters: $1 most tasks, $2 crashes that make a dead letter; $3 expired from when on, or null (a
+--   floor that skips the dead index entries of leases that ended).
+-- Returns one row a task: its queue and what became of it; and one without a task: the time.
 -- Locks: the expired leases, skipping locked ones (a completion that came first wins); then
 --   idempotency keys in (queue, key) order, as enqueue does.
 -- Plan: for each worker a range of index leases_worker; bodies by primary key.
@@ -13,6 +14,7 @@ WITH expired AS MATERIALIZED (
                x.queue_id, x.priority, x.retry_count, x.crash_count, x.group_key
           FROM tidemill.leases x
          WHERE x.worker_id = w.id AND x.locked_until < statement_timestamp()
+           AND x.locked_until >= coalesce($3::timestamptz, '-infinity')
          ORDER BY x.locked_until LIMIT $1::integer
            FOR UPDATE SKIP LOCKED
      ) AS l
@@ -78,5 +80,7 @@ WITH expired AS MATERIALIZED (
            count(*) FILTER (WHERE j.outcome = 'cancelled')
       FROM judged j GROUP BY j.queue_id
 )
-SELECT j.task_id, q.name AS queue, j.outcome, j.worker_id
+SELECT j.task_id, q.name AS queue, j.outcome, j.worker_id, NULL AS at
   FROM judged j JOIN tidemill.queues q ON q.id = j.queue_id
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, statement_timestamp()
