@@ -162,6 +162,31 @@ async def test_a_worker_runs_only_its_queues(
     assert left.status is Status.QUEUED
 
 
+async def test_a_busy_worker_that_hears_no_hints_looks_as_often_as_an_idle_one(
+    app: App, settings: Settings, store: Store
+) -> None:
+    """Outcomes wake its claim loop more often than it polls: that must not put off the poll."""
+    ended: list[int] = []
+
+    @app.task
+    async def task(n: int) -> None:
+        await asyncio.sleep(0.1)
+        ended.append(n)
+
+    deaf = replace(settings, database_pooler="transaction", poll_seconds=0.3)
+    async with Worker(app, settings=replace(deaf, concurrency=2, prefetch="50")) as worker:
+        await store.tasks.enqueue([NewTask(type="task", payload={"n": n}) for n in range(50)])
+        await eventually(lambda: worker.leases == 50)
+        (late,) = await store.tasks.enqueue([NewTask(type="task", payload={"n": 50})])
+
+        async def claimed() -> bool:
+            found = await store.tasks.get(late.id)
+            return found is not None and found.status is not Status.QUEUED
+
+        await eventually_async(claimed)
+        assert len(ended) < 45
+
+
 @pytest.mark.timeout(300)
 async def test_eight_workers_record_each_of_20_000_tasks_once(
     app: App, settings: Settings, store: Store
