@@ -1,5 +1,6 @@
 """The claim's arguments as Tidemill gives them, with pgbench's variables in their places. Pure."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from tidemill.db import Database, Record
@@ -50,6 +51,5 @@ def text(value: Any) -> str:
     if isinstance(value, int | float):
         return _NAMES.get(int(value), f"{value:g}")
     if isinstance(value, list):
-        items: list[Any] = value
-        return f"ARRAY[{', '.join(map(text, items))}]"
+        return f"ARRAY[{', '.join(map(text, cast('Iterable[Any]', value)))}]"
     raise TypeError(f"an argument of another kind: {value!r}")

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bench import pgbench, scripts
-from bench.drain import LEASE_SECONDS, claims_for, finish, info
+from bench.arguments import LEASE_SECONDS
+from bench.drain import claims_for, finish, info
 from bench.enqueue import task
 from bench.findings import Bar, Finding, number, quantile
 from bench.measure import Sample

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bench.case import Case
 from bench.measure import Line, Sample, best, line
 from bench.target import Target
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Result:
     cases: list[Line] = field(default_factory=list[Line])
 
 
-def in_turn(cases: Sequence[Case], number: int) -> list[Case]:
+def in_turn(cases: Sequence[T], number: int) -> list[T]:
     """Return the order of a round: there and back, so that no case always follows the same."""
     return list(cases) if number % 2 == 0 else list(reversed(cases))
 

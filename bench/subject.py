@@ -34,7 +34,7 @@ class Scale:
 
 FULL = Scale(
     tasks=60_000,
-    rounds=4,
+    rounds=3,
     batches=(100, 200, 500, 1000),
     connections=(1, 2, 4),
     finalists=2,

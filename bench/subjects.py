@@ -1,7 +1,10 @@
 """All subjects, by the name that `--case` takes."""
 
 from bench import drain, enqueue
+from bench.claim import ClaimCost
+from bench.latency import Latency
 from bench.pinned import Pinned
+from bench.retained import Retained
 from bench.shares import Shares
 from bench.subject import Subject
 
@@ -10,6 +13,9 @@ ALL: dict[str, Subject] = {
     for each in (
         Shares("drain", drain.limits, drain.cases()),
         Shares("enqueue", enqueue.limits, enqueue.cases()),
+        Latency(),
+        ClaimCost(),
+        Retained(),
         Pinned(),
     )
 }

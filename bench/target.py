@@ -96,6 +96,10 @@ class Target:
         )
         return int(str(rows[0][0])), int(str(rows[0][1]))
 
+    async def tokens(self) -> int:
+        """Return the newest token: how many claims there have been, in effect."""
+        return await self.number("SELECT last_value FROM tidemill.lease_tokens")
+
     async def queue_id(self) -> int:
         """Return the id of the queue that is measured."""
         return await self.number("SELECT id FROM tidemill.queues WHERE name = $1", QUEUE)
