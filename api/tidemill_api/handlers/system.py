@@ -15,7 +15,12 @@ METRICS_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _UNAVAILABLE: Final = 503
 
 _PATHS: Final = {
-    "enqueue": "/api/tasks",
+    "tasks": "/api/tasks",
+    "dead_letters": "/api/dead-letters",
+    "queues": "/api/queues",
+    "task_types": "/api/task-types",
+    "schedules": "/api/schedules",
+    "workers": "/api/workers",
     "stats": "/api/stats",
     "health": "/health",
     "metrics": "/metrics",

@@ -1,0 +1,62 @@
+"""docs/http-api.md: every command there is run, in order, and answers with the status it shows."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support import storage
+from tests.support.http import enqueue
+from tidemill.states import Outcome
+from tidemill.store import Store
+from tidemill_api import types
+
+PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
+# The answer goes to $ANSWER; what a reader would see of it is its status.
+PREAMBLE = r"""
+set -euo pipefail
+curl() {
+    command curl -s -o "$ANSWER" -w '%{http_code}\n' "${@/localhost:8080/$HOST}"
+}
+"""
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+async def statuses(block: str, **environ: str) -> list[int]:
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", PREAMBLE + block),
+        env={"PATH": "/usr/bin:/bin", **environ},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0
+    return [int(line) for line in told.split()]
+
+
+async def test_every_command_answers_as_the_page_says(
+    http: aiohttp.ClientSession, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(types, "FRESH_SECONDS", 0)
+    await storage.enqueue(store)
+    claimed = await storage.claim(store, await storage.worker(store))
+    await store.leases.finish(storage.ends(claimed, Outcome.FAILED))
+    task = (await enqueue(http)).json["id"]
+    commands = 0
+    for block in blocks():
+        expected = [int(status) for status in re.findall(r"# (\d{3})$", block, re.MULTILINE)]
+        assert len(expected) == len(re.findall(r"^curl ", block, re.MULTILINE)), block
+        found = await statuses(
+            block,
+            HOST=str(http._base_url).removeprefix("http://").rstrip("/"),
+            ID=task,
+            DEAD=str(claimed[0].id),
+            ANSWER=str(tmp_path / "answer"),
+        )
+        assert found == expected, block
+        commands += len(found)
+    assert commands >= 30
