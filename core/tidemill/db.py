@@ -119,14 +119,12 @@ class Database:
         """
         return await _again(self.transaction, act)
 
-    @asynccontextmanager
-    async def session(self) -> AsyncGenerator[Session]:
+    def session(self) -> AbstractAsyncContextManager[Session]:
         """Lend one connection of the pool. What the borrower raises passes as it is.
 
         Through a transaction pooler that is a transaction.
         """
-        async with self.transaction() if self._connector.pooled else self._lent() as session:
-            yield session
+        return self.transaction() if self._connector.pooled else self._lent()
 
     @asynccontextmanager
     async def transaction(self, *, snapshot: bool = False) -> AsyncGenerator[Session]:

@@ -16,16 +16,13 @@ CANNOT_BE_USED: Final = "the database cannot be used: "
 
 AWAY: Final = (
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,  # shutdown, time limits of sessions and statements
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DiskFullError,
+    asyncpg.InsufficientResourcesError,  # connections, memory, disk
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,  # deadlock, serialization: nothing happened
+    asyncpg.InvalidCachedStatementError,  # made for the tables before a migration: nor here
     asyncpg.InternalClientError,  # a session whose end was announced and not yet noticed
     ConnectionError,
     OSError,
@@ -45,7 +42,11 @@ _POOLER_REFUSES: Final = (
     "no such database",
     "does not exist",
 )
-_UNDONE: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_UNDONE: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InvalidCachedStatementError,
+)
 _UNUSABLE: Final = (
     asyncpg.InternalClientError,  # its protocol is in a state that asyncpg cannot leave
     asyncpg.ReadOnlySQLTransactionError,  # a server that is not the primary any more

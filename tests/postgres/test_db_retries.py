@@ -110,6 +110,19 @@ async def test_what_may_have_happened_is_not_done_again(
     await other.close()
 
 
+async def test_a_migration_under_a_running_process_costs_nothing(db: Database) -> None:
+    """Statements were prepared for the table as it was; in a transaction they fail once then."""
+
+    async def read(session: Session) -> dict[str, object]:
+        row = await session.fetchrow("SELECT * FROM mine")
+        return dict(row or {})
+
+    await db.execute("CREATE TABLE mine AS SELECT 1 AS a")
+    assert await db.retrying(read) == {"a": 1}
+    await db.execute("ALTER TABLE mine ADD COLUMN b integer")
+    assert await db.retrying(read) == {"a": 1, "b": None}
+
+
 async def test_a_transaction_in_which_a_statement_failed_is_not_told_as_committed(
     db: Database,
 ) -> None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from tests.support import machine, postgres
 from tests.support.tls import Authority
 from tests.support.waiting import until
+from tidemill.address import connect_options
 from tidemill.db import Database, wait_for_database
 from tidemill.errors import ConfigurationError, DatabaseRefused, DatabaseUnavailable
 from tidemill.notify import Listener
+from tidemill.settings import Settings
 from tidemill_cli.local.account import account_for
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
@@ -162,3 +165,13 @@ async def test_a_listener_verifies_too(secured: Secured) -> None:
     with pytest.raises(DatabaseRefused, match="Hostname mismatch"):
         await listener.run_once()
     await listener.stop()
+
+
+def test_the_ca_goes_into_the_address_and_the_rest_of_it_stays(secured: Secured) -> None:
+    ca = str(secured.ours.certificate)
+    url = "postgresql://u:p%40@h/d?sslcert=%2Fa%20b.crt"
+    settings = Settings(database_url=url, database_ca_file=ca)
+    given: str = connect_options(settings, application="tests")["dsn"]
+    assert given.startswith("postgresql://u:p%40@h/d?")
+    query = dict(parse_qsl(urlsplit(given).query))
+    assert query == {"sslcert": "/a b.crt", "sslrootcert": ca, "sslmode": "verify-full"}
