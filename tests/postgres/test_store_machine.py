@@ -14,15 +14,24 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from tests.support import ledger, storage
-from tests.support.queue_machine import TYPES, Machine, World, chosen, kinds, places, queues
+from tests.support.queue_machine import (
+    TYPES,
+    Machine,
+    World,
+    chosen,
+    kinds,
+    places,
+    queues,
+    there_are,
+)
 from tidemill.acts import Act, TaskFilter, Verdict
 from tidemill.states import Outcome, Status
 from tidemill.store import claimer
 
-FEW, MANY = 30, int(os.environ.get("TIDEMILL_TEST_MACHINE", "0"))
+FEW, MANY = 80, int(os.environ.get("TIDEMILL_TEST_MACHINE", "0"))
 FOREVER = 1e9  # seconds: a rate that brings nothing while a test runs
 
 priorities = st.sampled_from([-5, 0, 9])
@@ -42,17 +51,19 @@ class Whole(Machine):
             if (task := self.model.tasks.get(task_id)) is not None:
                 assert (act.status, act.queue) == (task.status, task.queue)
 
-    @rule(places=chosen)
+    @precondition(there_are("queued", "scheduled", "running"))
+    @rule(places=places)
     def cancel(self, places: list[int]) -> None:
         ids = self.recent(places)
         self.judged(ids, self.run(self.store.acts.cancel(ids)), self.model.cancel)
 
+    @precondition(there_are("failed", "scheduled"))
     @rule(places=chosen)
     def retry(self, places: list[int]) -> None:
         ids = self.recent(places)
         self.judged(ids, self.run(self.store.acts.retry(ids, actor="me")), self.model.retry)
 
-    @rule(places=chosen)
+    @rule(places=places)
     def delete(self, places: list[int]) -> None:
         ids = self.recent(places)
         self.note_history_of(ids)
@@ -64,12 +75,14 @@ class Whole(Machine):
         going = [each for each in ids if each in tasks and tasks[each].status != "running"]
         self.forgotten += self.run(ledger.flows(self.db, going))
 
+    @precondition(there_are("queued", "scheduled"))
     @rule(places=places, priority=priorities)
     def reprioritise(self, places: list[int], priority: int) -> None:
         ids = self.recent(places)
         said = self.run(self.store.acts.reprioritise(ids, priority))
         self.judged(ids, said, lambda each: self.model.reprioritise(each, priority))
 
+    @precondition(there_are("queued", "scheduled"))
     @rule(places=places, queue=queues)
     def move(self, places: list[int], queue: str) -> None:
         ids = self.recent(places)
@@ -77,6 +90,7 @@ class Whole(Machine):
         if ids:
             self.judged(ids, said, lambda each: self.model.move(each, queue))
 
+    @precondition(there_are("failed", "scheduled"))
     @rule(queue=queues, act=st.sampled_from(["cancel", "retry", "delete"]))
     def act_on_a_whole_queue(self, queue: str, act: str) -> None:
         found = {
@@ -178,7 +192,7 @@ def test_any_script_of_acts_leaves_every_task_in_one_place_and_the_books_balance
             Whole,
             settings=settings(
                 max_examples=MANY or FEW,
-                stateful_step_count=60 if MANY else 30,
+                stateful_step_count=80 if MANY else 50,
                 derandomize=not MANY,
                 database=None,
                 deadline=None,

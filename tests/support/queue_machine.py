@@ -5,13 +5,13 @@ The acts of people, and the test, are in tests/postgres/test_store_machine.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.support import ledger, postgres, storage
 from tests.support.model import MAX_CRASHES, Model, Modelled
@@ -62,7 +62,7 @@ _TABLES: Final = (
 queues = st.sampled_from(QUEUES)
 kinds = st.sampled_from(TYPES)
 workers = st.integers(0, 2)
-places = st.sets(st.integers(0, 7), max_size=4).map(sorted)
+places = st.sets(st.integers(0, 7), min_size=1, max_size=4).map(sorted)
 chosen = st.one_of(places, st.just(list(range(100))))
 limits = st.integers(1, 6)
 tasks = st.fixed_dictionaries(
@@ -73,6 +73,11 @@ tasks = st.fixed_dictionaries(
         "idempotency_key": st.sampled_from(["k", "l"]),
     },
 )
+
+
+def there_are(*statuses: str) -> Callable[[Any], bool]:
+    """Say when a rule is worth a step: while a task has one of these statuses."""
+    return lambda self: any(task.status in statuses for task in self.model.tasks.values())
 
 
 @dataclass
@@ -182,6 +187,7 @@ class Machine(RuleBasedStateMachine):
 
     # workers
 
+    @precondition(there_are("queued"))
     @rule(worker=workers, limit=limits, free=st.sampled_from([None, 0, 1]), hint=st.booleans())
     def claim(self, worker: int, limit: int, free: int | None, hint: bool) -> None:
         held = self.workers[worker]
@@ -197,6 +203,7 @@ class Machine(RuleBasedStateMachine):
             if self.model.tasks[task_id].status == "queued":
                 self.model.park(task_id)
 
+    @precondition(there_are("queued"))
     @rule()
     def all_claim(self) -> None:
         for worker in range(len(self.workers)):
@@ -207,6 +214,7 @@ class Machine(RuleBasedStateMachine):
         rows = self.run(self.db.fetch("SELECT task_id, parked FROM tidemill.scheduled"))
         return {row["task_id"]: row["parked"] for row in rows if row["parked"] is not None}
 
+    @precondition(there_are("queued"))
     @rule(worker=workers, queue=queues, limit=limits)
     def claim_one_queue_whole(self, worker: int, queue: str, limit: int) -> None:
         if queue not in self.model.queues:
@@ -220,15 +228,18 @@ class Machine(RuleBasedStateMachine):
             self.model.claim(held.identity.id, task.lease)
         held.tasks += claimed
 
-    @rule(worker=workers, places=chosen, outcome=st.sampled_from(REPORTED))
-    def finish(self, worker: int, places: list[int], outcome: Outcome) -> None:
-        held = self.workers[worker]
-        ending = self.pick(places, held.tasks)
-        held.tasks = [task for task in held.tasks if task not in ending]
+    @precondition(there_are("running"))
+    @rule(places=chosen, outcome=st.sampled_from(REPORTED))
+    def finish(self, places: list[int], outcome: Outcome) -> None:
+        """Workers report ends in one batch, of tasks that they may have lost meanwhile."""
+        ending = self.pick(places, [task for held in self.workers for task in held.tasks])
+        for held in self.workers:
+            held.tasks = [task for task in held.tasks if task not in ending]
         ends = storage.ends(ending, outcome, run_seconds=0.01, delay_seconds=3600)
         recorded = self.run(self.store.leases.finish(ends))
         assert recorded == {task.lease for task in ending if self.model.finish(task.lease, outcome)}
 
+    @precondition(there_are("running"))
     @rule(worker=workers)
     def beat(self, worker: int) -> None:
         leases = [task.lease for task in self.workers[worker].tasks]
@@ -237,6 +248,7 @@ class Machine(RuleBasedStateMachine):
             asked = answer.held and self.model.tasks[answer.lease.task_id].cancel_requested
             assert answer.cancel_requested == asked
 
+    @precondition(there_are("running"))
     @rule(worker=workers, places=places)
     def lose_an_answer(self, worker: int, places: list[int]) -> None:
         """The worker gives back what it does not know of, under a new epoch."""
@@ -249,6 +261,7 @@ class Machine(RuleBasedStateMachine):
 
     # maintenance
 
+    @precondition(there_are("running"))
     @rule(places=chosen)
     def leases_run_out(self, places: list[int]) -> None:
         running = [each for each, task in self.model.tasks.items() if task.status == "running"]
@@ -260,6 +273,7 @@ class Machine(RuleBasedStateMachine):
             became[outcome] += count
         assert became == self.model.recover(unlucky)
 
+    @precondition(there_are("scheduled"))
     @rule(limit=limits)
     def time_passes(self, limit: int) -> None:
         """All that was scheduled is due; parked tasks are tried again as well."""
