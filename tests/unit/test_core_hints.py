@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from uuid import uuid4
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.models import ClaimedTask, Lease
@@ -97,6 +97,7 @@ def test_a_floor_never_goes_back() -> None:
     assert Range(1, 0, 1, 90_000 - TRAIL) in clock.claim().ranges
 
 
+@settings(deadline=None)
 @given(st.booleans())
 def test_known_queues_are_read_whole_once_a_second(short: bool) -> None:
     clock = Clock(cost=0.001)
@@ -106,6 +107,7 @@ def test_known_queues_are_read_whole_once_a_second(short: bool) -> None:
     assert all(later - sooner >= WHOLE_SECONDS for sooner, later in pairwise(wholes))
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 5))
 def test_reading_whole_takes_little_of_the_time(cost: float) -> None:
     clock = Clock(0.0)
@@ -117,9 +119,10 @@ def test_reading_whole_takes_little_of_the_time(cost: float) -> None:
         began, clock.now = clock.now, clock.now + cost * bool(plan.whole)
         clock.hints.learn(plan, [task(1, 0, 1)], 1, began, clock.now)
         spent += clock.now - began
-    assert spent <= WHOLE_SHARE * (clock.now - 100.0) + cost
+    assert spent <= WHOLE_SHARE * (clock.now - 100.0) + 2 * cost
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=100))
 def test_ranges_cover_every_priority_once_and_are_bounded(priorities: list[int]) -> None:
     clock = Clock()
@@ -164,11 +167,12 @@ def test_a_strict_order_stays_even_with_queues_not_claimed_from_yet() -> None:
 
 def test_what_is_due_is_due_for_every_run_of_a_claim() -> None:
     hints = ClaimHints(strict=True)
-    hints.start(100.0)
-    for queue in (1, 2):
-        plan = hints.plan([queue], NAMES)
-        assert plan.whole == (queue,)
-        hints.learn(plan, [], 1, 100.0, 100.1)
+    for began in (0.0, 100.0):
+        hints.start(began)
+        for queue in (1, 2):
+            plan = hints.plan([queue], NAMES)
+            assert plan.whole == (queue,)
+            hints.learn(plan, [], 1, began, began + 0.1)
     hints.start(100.2)
     assert hints.plan([1], NAMES).whole == ()
 
@@ -194,6 +198,7 @@ def test_a_short_claim_has_left_nothing_starving() -> None:
     assert clock.hints.guard([1], NAMES) is None
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 5))
 def test_looking_for_starved_tasks_takes_a_twentieth_of_the_time_at_most(cost: float) -> None:
     clock = Clock(0.0001)
@@ -204,18 +209,20 @@ def test_looking_for_starved_tasks_takes_a_twentieth_of_the_time_at_most(cost: f
             began, clock.now = clock.now, clock.now + cost
             clock.hints.learn_guard(began, clock.now)
             spent += cost
-    assert spent <= SHARE * (clock.now - start) + cost
+    assert spent <= SHARE * (clock.now - start) + 2 * cost
 
 
 def test_a_queue_that_a_full_claim_did_not_come_to_is_read_at_once() -> None:
     hints = ClaimHints()
+    hints.start(0.0)
+    hints.learn(hints.plan([3], NAMES), [], 1, 0.0, 1.0)
     hints.start(100.0)
     plan = hints.plan([1, 2], NAMES)
     front, behind = plan.whole
     hints.learn(plan, [task(front, 0, 1)], 1, 100.0, 101.0)
     hints.start(101.0)
     plan = hints.plan([1, 2], NAMES)
-    assert plan.whole == (behind,)
+    assert behind in plan.whole
     hints.learn(plan, [], 1, 101.0, 102.0)
     hints.start(102.0)
     assert hints.plan([1, 2], NAMES).whole == ()
