@@ -13,9 +13,12 @@ from tidemill import db as database
 from tidemill.db import Database
 from tidemill.doctor import Level, examination, examine, holders, probes
 from tidemill.errors import DatabaseRefused, DatabaseUnavailable
+from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill_cli.local import installs
 
+MAJORS = sorted({each.major for each in installs.installs()})
 Login = Callable[[str], Coroutine[Any, Any, Settings]]
 
 
@@ -238,3 +241,42 @@ async def test_without_a_session_there_is_nothing_to_look_at(database_url: str) 
         await examine(postgres.settings_of("postgresql://x@127.0.0.1:1/x"))
     with pytest.raises(DatabaseRefused):
         await examine(postgres.settings_of(database_url.rpartition("/")[0] + "/no_such"))
+
+
+async def test_sql_producers_that_are_held_to_other_rules_than_the_api(
+    settings: Settings, db: Database
+) -> None:
+    assert await doctor.well(settings, "sql_producers")
+    strict = Settings.load(
+        {}, database_url=settings.database_url, unknown_types="reject", max_payload_bytes=1000
+    )
+    told = await doctor.asked(strict, "sql_producers")
+    assert [each.level for each in told] == [Level.NOTE] * 2
+    assert told[0].finding == (
+        "SQL producers have unknown_types accept (not set), and TIDEMILL_UNKNOWN_TYPES is reject "
+        "here"
+    )
+    for each in told:
+        await db.execute(each.advice.removeprefix("if they should agree: "))
+    assert await doctor.well(strict, "sql_producers")
+    name = await db.fetchval("SELECT quote_ident(current_database())")
+    await db.execute(f"ALTER DATABASE {name} SET tidemill.create_queues_on_enqueue = maybe")
+    found = await doctor.one(strict, "sql_producers")
+    assert found.level is Level.PROBLEM
+    assert "is 'maybe', which is no value of it" in found.finding
+    await db.execute(f"ALTER DATABASE {name} SET tidemill.create_queues_on_enqueue = yes")
+    assert await doctor.well(strict, "sql_producers")
+
+
+@pytest.mark.parametrize("major", MAJORS)
+async def test_every_version_can_be_examined(major: int) -> None:
+    with postgres.private_server(major) as server:
+        settings = postgres.settings_of(server.url())
+        pool = Database.of(settings, application="tests")
+        await migrate(pool)
+        await pool.close()
+        report = await examine(settings)
+    assert not [each for each in report.findings if "could not be looked at" in each.finding]
+    told = next(each for each in report.findings if each.check == "server")
+    assert told.level is Level.OK
+    assert str(told.figures["version"]).startswith(str(major))

@@ -154,6 +154,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
             "doctor_login",
             "doctor_partitions",
             "doctor_prepared",
+            "doctor_producers",
             "doctor_server",
             "doctor_sessions",
             "doctor_slots",

@@ -6,6 +6,7 @@ own; judgements are pure functions of their rows, by subject:
     holders.py     who holds back vacuum
     tables.py      dead rows, storage settings, partitions, indexes
     server.py      version, settings, login, connections, clock
+    producers.py   what SQL producers are held to, beside the API's settings
     queue.py       statistics, workers, leases, bodies, dead letters, queues, schedules
     probes.py      what takes more than a statement: schema, pooler, listener, clock
 

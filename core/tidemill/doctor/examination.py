@@ -8,7 +8,7 @@ import asyncpg
 
 from tidemill import sql
 from tidemill.db import Database
-from tidemill.doctor import holders, probes, queue, server, tables
+from tidemill.doctor import holders, probes, producers, queue, server, tables
 from tidemill.doctor.finding import Finding, Level, Report, Rows
 from tidemill.doctor.probes import APPLICATION, Patient
 from tidemill.errors import TidemillError
@@ -51,6 +51,11 @@ async def _partitions(patient: Patient) -> list[Finding]:
     return tables.partitions(await _read(patient.database, "partitions", keep))
 
 
+async def _sql_producers(patient: Patient) -> list[Finding]:
+    wanted = {name: str(getattr(patient.settings, name)) for name in producers.DEFAULTS}
+    return producers.settings(await _read(patient.database, "producers"), wanted)
+
+
 async def _dead_letters(patient: Patient) -> list[Finding]:
     crashes = patient.settings.max_crashes
     return queue.dead_letters(
@@ -80,6 +85,7 @@ CHECKS: Final = (
     ),
     Check("indexes", _reading("indexes", tables.indexes), ours=True),
     Check("partitions", _partitions, ours=True),
+    Check("sql_producers", _sql_producers, ours=True),
     Check("statistics", _reading("statistics", queue.statistics, queue.MANY_DELTAS), ours=True),
     Check("workers", _reading("workers", queue.workers, _MOST_WORKERS), ours=True),
     Check("leases", _reading("leases", queue.leases, queue.UNRECOVERED_SECONDS), ours=True),
