@@ -1,11 +1,13 @@
 """The claim's arguments as Tidemill gives them, with pgbench's variables in their places. Pure."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.db import Database, Record
 from tidemill.models import WorkerIdentity
 from tidemill.store.leases import ClaimPlan, LeaseStore, Range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEASE_SECONDS = 30.0
 
