@@ -61,6 +61,7 @@ def dead_rows(rows: Rows) -> list[Finding]:
         f"({size(held)})",
         dead=dead,
         bytes=held,
+        tables={row["name"]: _sizes(row) for row in rows},
     )
 
 
