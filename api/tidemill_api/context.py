@@ -32,6 +32,11 @@ class Api:
     bodies: BodyBudget = field(default_factory=BodyBudget)
     log_pace: Pace = field(default_factory=Pace)
 
+    @property
+    def creates_queues(self) -> bool:
+        """Whether a queue that does not exist is made when a task comes for it."""
+        return self.settings.create_queues_on_enqueue == "on"
+
     @classmethod
     def of(cls, settings: Settings, db: Database, hints: Hints) -> "Api":
         """Return the parts of a server on `db`; nothing is started or connected."""

@@ -39,6 +39,10 @@ class TypeRegistry:
                 raise UnknownType(*strangers[:MAX_FAULTS])
         return found
 
+    async def refresh(self) -> None:
+        """See every type that was committed before this call. Raises DatabaseUnavailable."""
+        await self._checks.get(0)
+
     def known(self, name: str) -> bool:
         """Return whether the type was registered when last read."""
         return name in self._compiled

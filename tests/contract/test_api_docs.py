@@ -5,13 +5,11 @@ import re
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.support import storage
 from tests.support.http import enqueue
 from tidemill.states import Outcome
 from tidemill.store import Store
-from tidemill_api import types
 
 PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
 # The answer goes to $ANSWER; what a reader would see of it is its status.
@@ -39,9 +37,8 @@ async def statuses(block: str, **environ: str) -> list[int]:
 
 
 async def test_every_command_answers_as_the_page_says(
-    http: aiohttp.ClientSession, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, store: Store, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(types, "FRESH_SECONDS", 0)
     await storage.enqueue(store)
     claimed = await storage.claim(store, await storage.worker(store))
     await store.leases.finish(storage.ends(claimed, Outcome.FAILED))

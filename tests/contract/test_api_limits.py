@@ -80,6 +80,9 @@ async def test_where_queues_are_not_created_an_unknown_one_is_named(
     batch = [{"type": "t", "queue": queue} for queue in ("known", "none", "known")]
     refused = await ask(http, "POST", "/api/tasks/batch", json=batch)
     assert (refused.status, refused.fields) == (400, ["tasks[1].queue"])
+    move = {"filter": {"queue": "known"}, "queue": "none"}
+    refused = await ask(http, "POST", "/api/tasks/move", json=move)
+    assert (refused.status, refused.fields) == (400, ["queue"])
     assert [queue["name"] for queue in (await ask(http, "GET", "/api/queues")).json["queues"]] == [
         "known"
     ]

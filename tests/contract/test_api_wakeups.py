@@ -89,6 +89,14 @@ async def test_resume_of_a_queue(
     await until_heard(heard, "q")
 
 
+async def test_a_change_of_a_queue_that_may_have_lifted_a_limit(
+    http: aiohttp.ClientSession, store: Store, heard: list[str]
+) -> None:
+    await store.queues.put("q", {"max_running": 1})
+    await ask(http, "PUT", "/api/queues/q", json={"max_running": None})
+    await until_heard(heard, "q")
+
+
 async def test_resume_of_a_type_brings_back_what_was_set_aside(
     http: aiohttp.ClientSession, store: Store, heard: list[str]
 ) -> None:

@@ -3,7 +3,9 @@
 from aiohttp import web
 
 from tidemill.acts import Bulk
+from tidemill.errors import Fault
 from tidemill_api import incoming
+from tidemill_api.checking import invalid
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
 from tidemill_api.handlers.acts import ACTOR
@@ -47,6 +49,9 @@ async def move(request: web.Request) -> web.Response:
     """Put what waits into another queue."""
     api = request.app[API]
     asked = await incoming.body_of(request, MoveRequest)
+    if not api.creates_queues and await api.store.queues.get(asked.queue) is None:
+        rule = "must be a queue that exists, for queues are not created here"
+        raise invalid(Fault("queue", rule, asked.queue))
     act = api.store.bulk.move(asked.filter.value(), asked.queue, asked.reach(), actor=ACTOR)
     return done(api, await act)
 

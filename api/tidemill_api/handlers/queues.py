@@ -41,6 +41,8 @@ async def put(request: web.Request) -> web.Response:
     asked = await incoming.body_of(request, QueueRequest)
     known = await api.store.queues.get(name)
     queue = await api.store.queues.put(name, asked.changes())
+    if known:
+        api.hints.hint(name)  # a limit may have gone
     return answer(queue_json(queue), 200 if known else 201)
 
 

@@ -40,6 +40,7 @@ async def put(request: web.Request) -> web.Response:
     asked = await incoming.body_of(request, TypeRequest)
     known = await api.store.types.get(name)
     await api.store.types.register([asked.value(name)], app=APP)
+    await api.types.refresh()  # who put it finds it in force, at least here
     return answer(await _current(api, name), 200 if known else 201)
 
 
@@ -47,6 +48,7 @@ async def delete(request: web.Request) -> web.Response:
     """Forget a task type; its tasks stay."""
     api, name = await _named(request)
     await api.store.types.delete(name)
+    await api.types.refresh()
     return web.Response(status=204)
 
 
