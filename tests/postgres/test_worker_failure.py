@@ -9,7 +9,7 @@ from tidemill.settings import Settings
 from tidemill_worker import Worker
 
 
-@pytest.mark.parametrize("part", ["_dispatcher._limit", "_finisher._settle"])
+@pytest.mark.parametrize("part", ["_dispatcher._limits", "_finisher._settle"])
 async def test_a_part_that_fails_is_told(
     settings: Settings,
     client: Client,
