@@ -6,7 +6,7 @@
 //	go run . place-many COUNT             orders in one statement, tasks in another
 //	go run . status TASK                  needs SELECT on tidemill.task_status
 //
-// The login needs the role tidemill_producer, no more.
+// Without DATABASE_URL the PG* variables count. The login needs the role tidemill_producer, no more.
 package main
 
 import (

@@ -7,7 +7,7 @@
  *     node shop.js place-many COUNT             orders in one statement, tasks in another
  *     node shop.js status TASK                  needs SELECT on tidemill.task_status
  *
- * Needs: npm install. The login needs the role tidemill_producer, no more.
+ * Without DATABASE_URL the PG* variables count. Needs: npm install. The login needs the role tidemill_producer, no more.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
@@ -111,6 +111,10 @@ async function withRetries(act, times = 3) {
 const COMMANDS = { init, place, "place-many": placeMany, status };
 
 const [name, ...args] = process.argv.slice(2);
+if (!Object.hasOwn(COMMANDS, name ?? "")) {
+  console.error(`usage: node shop.js ${Object.keys(COMMANDS).join("|")} …`);
+  process.exit(2);
+}
 const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
 await client.connect(); // one client, not the pool: a transaction stays on one connection
 try {

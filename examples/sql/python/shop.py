@@ -1,12 +1,13 @@
 """A shop that stores an order and enqueues its receipt in one transaction, with psycopg 3.
 
     export DATABASE_URL=postgresql://shop:secret@localhost/tasks
-    python shop.py init                       makes the table of orders
-    python shop.py place ORDER CUSTOMER CENTS a second time with the same ORDER: the same task
-    python shop.py place-many COUNT           orders in one statement, tasks in another
-    python shop.py status TASK                needs SELECT on tidemill.task_status
+    python shop.py init                        makes the table of orders
+    python shop.py place ORDER CUSTOMER CENTS  a second time with the same ORDER: the same task
+    python shop.py place-many COUNT            orders in one statement, tasks in another
+    python shop.py status TASK                 needs SELECT on tidemill.task_status
 
-Needs: pip install "psycopg[binary]". The login needs the role tidemill_producer, no more.
+Without DATABASE_URL the PG* variables count. Needs: pip install "psycopg[binary]".
+The login needs the role tidemill_producer, no more.
 """
 
 import os
@@ -114,7 +115,7 @@ COMMANDS: dict[str, Callable[..., str]] = {
 
 def main(name: str, *arguments: Any) -> int:
     """Run one command; a refusal is one line with its SQLSTATE."""
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+    with psycopg.connect(os.environ.get("DATABASE_URL", ""), autocommit=True) as connection:
         try:
             print(with_retries(lambda: COMMANDS[name](connection, *arguments)))
         except Refused as error:
@@ -127,4 +128,4 @@ def main(name: str, *arguments: Any) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]) if sys.argv[1:2] and sys.argv[1] in COMMANDS else __doc__)
