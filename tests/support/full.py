@@ -141,7 +141,7 @@ class Full:
     async def _prepare(self, way: Way) -> None:
         """Plan each statement once, with arguments that name nothing."""
         nothing = Sample([], [], [], [], [], [])
-        first = {case.statement: case for case in reversed(self._cases.values())}
+        first = {case.statement: case for case in reversed(list(self._cases.values()))}
         for case in first.values():
             arguments = case.arguments(nothing)
             await plans.prepare(self._connections[way], case.statement, *arguments)

@@ -243,8 +243,11 @@ async def _held(session: Session, queue_id: int) -> str:
 
 
 def _queue(row: Record) -> Queue:
-    policy = RetryPolicy.from_json(loads(row["retry"])) if row["retry"] else None
-    return Queue(**(dict(row) | {"retry": policy, "owner_fields": tuple(row["owner_fields"])}))
+    values: dict[str, Any] = dict(row)
+    values["owner_fields"] = tuple(row["owner_fields"])
+    if row["retry"]:
+        values["retry"] = RetryPolicy.from_json(loads(row["retry"]))
+    return Queue(**values)
 
 
 async def _write_limits(
