@@ -31,6 +31,10 @@ db-shell: ## psql on the database of `make run`, or on TIDEMILL_DATABASE_URL
 	@tools/setup.sh run
 	@$(DOTENV) exec $(BIN)/python -m tidemill_cli.local.dev shell
 
+doctor: ## say what is wrong with that database, and what to do about it
+	@tools/setup.sh run
+	@$(DOTENV) exec $(BIN)/python -m tidemill_cli.local.dev doctor
+
 migrate-up: ## migrate that database to this version's schema
 	@tools/setup.sh run
 	@$(DOTENV) exec $(BIN)/python -m tidemill_cli.local.dev migrate-up
@@ -124,6 +128,6 @@ clean: ## remove what was built; .venv, and the data of `make run`, stay
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup run db-shell migrate-up migrate-down test check fmt lint types build docs schema lock bench \
+.PHONY: help setup run db-shell doctor migrate-up migrate-down test check fmt lint types build docs schema lock bench \
 	docker-build up down destroy logs ps config run-k8s k8s-down cluster-up cluster-down \
 	check-tools clean

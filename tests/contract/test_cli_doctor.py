@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 
@@ -76,3 +77,24 @@ def test_colour_is_for_terminals(database_url: str) -> None:
         assert b"\x1b[31m" in os.read(ours, 65536)
     finally:
         os.close(ours)
+
+
+def test_make_doctor_asks_about_the_database_of_this_machine(
+    database_url: str, tmp_path: Path
+) -> None:
+    def doctor(**variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tidemill_cli.local.dev", "doctor"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=os.environ | variables,
+        )
+
+    told = doctor(TIDEMILL_DATABASE_URL=database_url)
+    assert "schema" in told.stdout
+    assert told.stdout.splitlines()[-1].endswith(" ok")
+    nothing = doctor(TIDEMILL_DATABASE_URL="", TIDEMILL_DATA_DIR=str(tmp_path))
+    assert nothing.returncode == 1
+    assert "`make run` is not running" in nothing.stderr

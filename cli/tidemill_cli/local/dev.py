@@ -1,4 +1,4 @@
-"""For development: `python -m tidemill_cli.local.dev shell|migrate-up|migrate-down`.
+"""For development: `python -m tidemill_cli.local.dev shell|doctor|migrate-up|migrate-down`.
 
 Each works on TIDEMILL_DATABASE_URL, or else on the Postgres of a `tidemill up` that runs now.
 """
@@ -44,6 +44,12 @@ def shell(url: str) -> None:
     os.execv(program, [program, urlunsplit(parts)])  # noqa: S606 - no shell is the point
 
 
+def doctor(url: str) -> None:
+    """Become `tidemill doctor`; the address travels in the environment."""
+    os.environ["TIDEMILL_DATABASE_URL"] = url
+    os.execv(sys.executable, [sys.executable, "-m", "tidemill_cli", "doctor"])  # noqa: S606 - as above
+
+
 def migrate_up(url: str) -> None:
     """Apply what is missing."""
     applied = asyncio.run(_with_database(url, migrate))
@@ -64,6 +70,7 @@ def drop(url: str) -> None:
 
 COMMANDS: dict[str, Callable[[str], None]] = {
     "shell": shell,
+    "doctor": doctor,
     "migrate-up": migrate_up,
     "migrate-down": drop,
 }
