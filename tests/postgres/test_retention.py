@@ -14,8 +14,7 @@ ENDS = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED)
 
 
 @pytest.fixture
-async def retainer(store: Store, settings: Settings) -> Retainer:
-    await past.make_days(store.db, 40)
+def retainer(store: Store, settings: Settings) -> Retainer:
     return Retainer(store, settings)
 
 

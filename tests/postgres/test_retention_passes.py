@@ -23,8 +23,7 @@ KEEP = Keep(succeeded=7 * DAY, failed=30 * DAY, cancelled=7 * DAY)
 
 
 @pytest.fixture
-async def retainer(store: Store, settings: Settings) -> Retainer:
-    await past.make_days(store.db, 40)
+def retainer(store: Store, settings: Settings) -> Retainer:
     return Retainer(store, settings)
 
 
@@ -82,6 +81,7 @@ async def test_a_keep_time_counts_from_the_end(store: Store, retainer: Retainer)
     """A task that was delayed, or ran, for long: its body is old, its end is not."""
     ids = await past.ended(store, Outcome.SUCCEEDED, 2, ago=20)
     await past.ended(store, Outcome.SUCCEEDED, 5, ago=20)
+    await past.make_days(store.db, 3, 4)
     await end_earlier(store.db, ids, days=-17)
     await settle(retainer)
     assert await past.kept(store.db) == set(ids)
@@ -93,6 +93,7 @@ async def test_a_keep_time_counts_from_the_end(store: Store, retainer: Retainer)
 async def test_an_old_body_goes_with_its_end(store: Store, retainer: Retainer) -> None:
     """The day of the end is not that of the body, and both are over."""
     ids = await past.ended(store, Outcome.SUCCEEDED, 2, ago=20)
+    await past.make_days(store.db, 12, 13)
     await end_earlier(store.db, ids, days=-8)
     (dead,) = await past.ended(store, Outcome.FAILED, ago=20)
     await settle(retainer)

@@ -86,7 +86,7 @@ async def fill(db: Database) -> None:
 
 @pytest.fixture
 async def connection(db: Database, settings: Settings) -> AsyncIterator[Any]:
-    await past.make_days(db, 12)
+    await past.make_days(db, *range(2, 13))
     opened = await asyncpg.connect(settings.database_url)
     await opened.execute(PINNED)
     yield opened

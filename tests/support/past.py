@@ -32,30 +32,36 @@ def day(ago: int) -> date:
     return datetime.now(UTC).date() - timedelta(days=ago)
 
 
-async def make_days(db: Database, most: int, least: int = 2) -> None:
-    """Make the partitions of the days from `most` to `least` days ago."""
-    for ago in range(least, most + 1):
-        name = day(ago).strftime("%Y%m%d")
-        starts = datetime.combine(day(ago), datetime.min.time(), UTC)
-        ends = starts + timedelta(days=1)
-        await db.execute(
-            f"""
-            CREATE TABLE tidemill.tasks_{name} (LIKE tidemill.tasks INCLUDING DEFAULTS);
-            CREATE TABLE tidemill.attempts_{name} (LIKE tidemill.attempts INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
-            ALTER TABLE tidemill.tasks_{name} OWNER TO tidemill_owner;
-            ALTER TABLE tidemill.attempts_{name} OWNER TO tidemill_owner;
-            ALTER TABLE tidemill.attempts ATTACH PARTITION tidemill.attempts_{name} FOR VALUES FROM ('{starts}') TO ('{ends}');
-            DO $$ BEGIN
-                EXECUTE format('ALTER TABLE tidemill.tasks ATTACH PARTITION tidemill.tasks_{name} FOR VALUES FROM (%L) TO (%L)',
-                               tidemill.uuid_floor('{starts}'), tidemill.uuid_floor('{ends}'));
-            END $$
-            """
-        )
+def _least_id(moment: str) -> str:
+    """As tidemill.uuid_floor does."""
+    milliseconds = int(datetime.fromisoformat(moment).timestamp() * 1000)
+    return str(UUID(int=milliseconds << 80))
+
+
+async def make_days(db: Database, *ago: int) -> None:
+    """Make the partitions of these days, where they are missing."""
+    for each in ago:
+        for parent in ("tasks", "attempts"):
+            if each > 1 and not await has_day(db, each, parent):
+                await db.execute(_day_made(parent, day(each)))
+
+
+def _day_made(parent: str, which: date) -> str:
+    part = f"tidemill.{parent}_{which:%Y%m%d}"
+    bounds = [f"{which}T00:00Z", f"{which + timedelta(days=1)}T00:00Z"]
+    if parent == "tasks":
+        bounds = [_least_id(each) for each in bounds]
+    return f"""
+        CREATE TABLE {part} (LIKE tidemill.{parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+        ALTER TABLE {part} OWNER TO tidemill_owner;
+        ALTER TABLE tidemill.{parent} ATTACH PARTITION {part} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}');
+    """
 
 
 async def age(db: Database, ids: list[UUID], days: int) -> list[UUID]:
     """Move all that is stored of these tasks into the past; return the ids they have then."""
     await db.execute(_SHIFT)
+    await make_days(db, days, days + 1)  # midnight may just have gone by
     for table, (key, times) in _TABLES.items():
         moved = "".join(f", {each} = {each} - make_interval(hours => 24 * $2)" for each in times)
         await db.execute(

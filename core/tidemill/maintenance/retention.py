@@ -1,6 +1,7 @@
 """The duties that end or remove what is past its time."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 
 from tidemill.maintenance.duties import BATCH, Duty
@@ -11,7 +12,7 @@ from tidemill.store.retention import Keep, Pass, goes_on
 log = logging.getLogger(__name__)
 
 BATCHES = 10
-"""Full batches of one keep time before the others have their turn."""
+"""Full batches of one kind before the others have their turn."""
 
 
 class Lapser(Duty):
@@ -46,7 +47,7 @@ class Retainer(Duty):
         """Do one batch of each kind; days of attempts when nothing else is left to do."""
         retention = self._store.retention
         await retention.analyze()
-        gone = await retention.thin_dead_letters(self._keep, BATCH)
+        gone = await _batches(lambda: retention.thin_dead_letters(self._keep, BATCH))
         every = await retention.passes(self._keep)
         days = await retention.days("attempts")
         steps = [await self._step(each, days) for each in every]
@@ -62,13 +63,7 @@ class Retainer(Duty):
             return 0
         if spot.final and spot.page == 0 and not await self._drop_days(spot.day):
             return 0
-        done = 0
-        for _ in range(BATCHES):
-            gone = await self._store.retention.thin(each, self._keep, days, BATCH)
-            done += gone
-            if gone < BATCH:
-                break
-        return done
+        return await _batches(lambda: self._store.retention.thin(each, self._keep, days, BATCH))
 
     async def _drop_days(self, until: date) -> bool:
         """Try to drop the days of bodies up to `until`; False when one is to be tried again."""
@@ -83,7 +78,7 @@ class Retainer(Duty):
         return True
 
     async def _drop_attempts(self, every: list[Pass]) -> None:
-        """Try to drop days of attempts that a pass is done with: once a day, or when one goes on."""
+        """Try to drop days of attempts that a pass is done with: daily, or when one goes on."""
         now = every[0].now
         state = " ".join(str(day) for day in (now.date(), *(each.spot.day for each in every)))
         if not await self._store.retention.is_news(state):
@@ -106,3 +101,13 @@ class Retainer(Duty):
             log.warning("tasks of %s were passed by: all keep times are looked at again", day)
             await self._store.retention.begin_again()
         return answer
+
+
+async def _batches(act: Callable[[], Awaitable[int]]) -> int:
+    """Act until a batch is not full, or it is others' turn; return how much was done."""
+    done = 0
+    for _ in range(BATCHES):
+        done += (batch := await act())
+        if batch < BATCH:
+            break
+    return done
