@@ -49,12 +49,11 @@ class Connector:
         self._direct = direct
         self._hosts = hosts(settings, direct=direct)
         self.pooled = is_pooled(settings, direct=direct)
-        self._options()
-
-    @property
-    def first_statements(self) -> str:
+        self.first_statements = first_statements(settings) if self.pooled else ""
         """What each transaction begins with after its BEGIN; empty where the session keeps it."""
-        return first_statements(self._settings) if self.pooled else ""
+        self.seconds = settings.database_connect_seconds
+        """How long to wait for a session, or for a pooler to find one."""
+        self._options()
 
     async def __call__(self, dsn: str | None = None, **given: Any) -> Connection:  # noqa: ARG002 - the pool's signature
         """Open a session; `given` are further arguments of asyncpg, whose pool gives no address.

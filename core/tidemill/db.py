@@ -76,7 +76,6 @@ class Database:
         self._pool_size = pool_size
         self._pool: Any = None
         self._opening = asyncio.Lock()
-        self._first = connector.first_statements
 
     @classmethod
     def of(
@@ -135,7 +134,11 @@ class Database:
         begin = _BEGIN_SNAPSHOT if snapshot else _BEGIN
         async with self._lent() as session:
             try:
-                await session.execute(begin + self._first)
+                with translated():  # a pooler makes it wait as a server would a connection
+                    await session.connection.execute(
+                        begin + self._connector.first_statements,
+                        timeout=self._connector.seconds,
+                    )
                 yield session
             except BaseException as error:
                 if not (isinstance(error, errors.DatabaseUnavailable) and unusable(error)):

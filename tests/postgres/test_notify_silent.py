@@ -73,7 +73,10 @@ async def test_a_silent_session_of_the_pool_costs_one_statement_its_time_limit(
     monkeypatch.setattr("tidemill.address.CLIENT_GRACE_SECONDS", 0.2)
     async with proxy(database_url) as network:
         behind = replace(
-            settings, database_url=network.url(database_url), database_statement_seconds=0.3
+            settings,
+            database_url=network.url(database_url),
+            database_statement_seconds=0.3,
+            database_connect_seconds=1.0,
         )
         database = Database.of(behind, application="tests")
         for use in (database.session, database.transaction):

@@ -18,6 +18,7 @@ from tidemill.settings import Settings
 from tidemill.states import Outcome, Status
 from tidemill.store import Store
 from tidemill.store.queues import Owner, QueueSettings
+from tidemill_cli.local.postgres import EmbeddedPostgres
 
 CLIENTS = 20
 ROUNDS = 5
@@ -212,6 +213,45 @@ async def test_a_restart_of_the_pooler_costs_one_error_at_most_a_session(
         own.start()
         assert await database.fetchval("SELECT 1") == 1
         await database.close()
+
+
+async def test_postgres_away_behind_the_pooler_is_told_soon_and_passes(
+    private_server: EmbeddedPostgres,
+) -> None:
+    with pgbouncer(private_server.url()) as own:
+        settings = settings_of(own.url("postgres"), database_pooler="transaction")
+        database = Database.of(settings, application="tests")
+        await database.execute("CREATE TABLE kept AS SELECT 1 AS a")
+        await asyncio.to_thread(private_server.crash)
+        async with asyncio.timeout(10):
+            with pytest.raises(DatabaseUnavailable, match="the database cannot be used: "):
+                await database.execute("INSERT INTO kept VALUES (2)")
+        await asyncio.to_thread(private_server.start)
+        await wait_for_database(database, 20)
+        assert await database.fetchval("SELECT count(*) FROM kept") == 1
+        await database.close()
+
+
+async def test_who_gets_no_session_from_the_pooler_in_time_is_told(
+    bouncer: PgBouncer, pooled_url: str, pool: Database
+) -> None:
+    """All sessions are taken: a wait of two seconds here, after which the pooler ends it."""
+    quick = Settings.load(
+        {}, database_url=pooled_url, database_pooler="transaction", database_connect_seconds=0.5
+    )
+    hasty = Database.of(quick, application="tests")
+    assert await hasty.fetchval("SELECT 1") == 1
+    async with AsyncExitStack() as taken:
+        for _ in range(SERVER_SESSIONS):
+            await taken.enter_async_context(pool.transaction())
+        with pytest.raises(DatabaseUnavailable, match="no answer in time"):
+            await hasty.fetchval("SELECT 1")
+        with pytest.raises(DatabaseUnavailable, match="query_wait_timeout"):
+            await pool.fetchval("SELECT 1")
+    assert await hasty.fetchval("SELECT 1") == 1
+    assert await pool.fetchval("SELECT 1") == 1
+    assert not [each for each in bouncer.show("POOLS") if each["cl_waiting"]]
+    await hasty.close()
 
 
 @pytest.mark.parametrize("wrong", ["password", "database", "user"])

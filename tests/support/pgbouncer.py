@@ -35,6 +35,7 @@ auth_type = scram-sha-256
 auth_file = {folder}/users.txt
 admin_users = {user}
 server_login_retry = 0.2
+query_wait_timeout = 2
 """
 
 
