@@ -99,6 +99,7 @@ DECLARE
     part   text := format('tidemill.%I', 'tasks_' || to_char(day, 'YYYYMMDD'));
     low    uuid := tidemill.uuid_floor(day::timestamp AT TIME ZONE 'UTC');
     beyond uuid := tidemill.uuid_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
+    kept   boolean;
     goes   record;
     found  bigint;
 BEGIN
@@ -112,6 +113,19 @@ BEGIN
         RETURN 'missing';
     END IF;
 
+    -- A look at its first tasks spares most days that are not due the long look at all.
+    EXECUTE format($first$
+        SELECT EXISTS (
+            SELECT FROM (SELECT t.id, t.queue_id FROM %s t ORDER BY t.id LIMIT 100) AS f
+              LEFT JOIN tidemill.queues q ON q.id = f.queue_id
+              LEFT JOIN LATERAL (SELECT a.outcome, a.finished_at FROM tidemill.attempts a
+                                  WHERE a.task_id = f.id AND a.outcome IN ('succeeded', 'cancelled') LIMIT 1) AS e ON true
+             WHERE NOT tidemill.is_due(e.outcome, e.finished_at, coalesce(q.succeeded_seconds, $1), coalesce(q.cancelled_seconds, $2))
+        ) $first$, part) INTO kept USING keep_succeeded, keep_cancelled;
+    IF kept THEN
+        RETURN 'held';
+    END IF;
+
     EXECUTE format($count$
         SELECT coalesce(sum(c.bodies), 0) AS bodies, coalesce(bool_and(c.due), true) AS due,
                array_agg(c.queue_id) AS queues, array_agg(c.bodies) AS counts,
@@ -119,9 +133,8 @@ BEGIN
           FROM (SELECT t.queue_id, count(*) AS bodies,
                        count(*) FILTER (WHERE e.outcome = 'succeeded') AS succeeded,
                        count(*) FILTER (WHERE e.outcome = 'cancelled') AS cancelled,
-                       bool_and(coalesce(e.finished_at <= statement_timestamp() - make_interval(secs =>
-                           CASE e.outcome WHEN 'succeeded' THEN coalesce(q.succeeded_seconds, $3)
-                                          ELSE coalesce(q.cancelled_seconds, $4) END), false)) AS due
+                       bool_and(tidemill.is_due(e.outcome, e.finished_at, coalesce(q.succeeded_seconds, $3),
+                                                coalesce(q.cancelled_seconds, $4))) AS due
                   FROM %s t
                   LEFT JOIN tidemill.queues q ON q.id = t.queue_id
                   LEFT JOIN (SELECT a.task_id, a.outcome, a.finished_at FROM tidemill.attempts a
@@ -512,6 +525,14 @@ $$;
 ALTER FUNCTION tidemill.ensure_partitions(days_ahead integer) OWNER TO tidemill_owner;
 
 COMMENT ON FUNCTION tidemill.ensure_partitions(days_ahead integer) IS 'creates the missing daily partitions up to so many days ahead; returns how many';
+
+CREATE FUNCTION tidemill.is_due(outcome text, finished_at timestamp with time zone, succeeded double precision, cancelled double precision) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN COALESCE((finished_at <= (statement_timestamp() - make_interval(secs => CASE outcome WHEN 'succeeded'::text THEN succeeded ELSE cancelled END))), false);
+
+ALTER FUNCTION tidemill.is_due(outcome text, finished_at timestamp with time zone, succeeded double precision, cancelled double precision) OWNER TO tidemill_owner;
+
+COMMENT ON FUNCTION tidemill.is_due(outcome text, finished_at timestamp with time zone, succeeded double precision, cancelled double precision) IS 'whether a task that ended so is past its keep time; no end: not';
 
 CREATE FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -1352,6 +1373,9 @@ GRANT ALL ON FUNCTION tidemill.enqueue_rows(types text[], payloads json[], queue
 
 REVOKE ALL ON FUNCTION tidemill.ensure_partitions(days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.ensure_partitions(days_ahead integer) TO tidemill_app;
+
+REVOKE ALL ON FUNCTION tidemill.is_due(outcome text, finished_at timestamp with time zone, succeeded double precision, cancelled double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION tidemill.is_due(outcome text, finished_at timestamp with time zone, succeeded double precision, cancelled double precision) TO tidemill_app;
 
 REVOKE ALL ON FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tidemill.moment_of(given jsonb, field text, place bigint) TO tidemill_app;
