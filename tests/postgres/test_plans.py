@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.support import plans
-from tests.support.full import BATCH, EXPIRED, LEASED, QUEUES, WAYS, WORKERS, Full, Way
+from tests.support.full import BATCH, DEAD, EXPIRED, LEASED, QUEUES, WAYS, WORKERS, Full, Way
 from tests.support.plan_cases import CASES, NOT_TESTED
 from tests.support.postgres import Server
 from tidemill import sql
@@ -30,6 +30,7 @@ MOST: Mapping[str, Mapping[str, int]] = {
     # picked and locked, then found again by place; a body each
     "claim near the floor": {"ready": 2 * BATCH + 10, "tasks": BATCH},
     "claim whole queues": {"ready": 2 * BATCH + 10, "tasks": BATCH},
+    "claim between priorities": {"ready": 2 * BATCH + 10, "tasks": BATCH},
     # the lowest priority, the head of its lanes, the task itself; deletion by place; a body
     "claim of starved tasks": {"ready": 6 * QUEUES, "tasks": QUEUES},
     "claim of a refused worker": {},
@@ -48,7 +49,48 @@ MOST: Mapping[str, Mapping[str, int]] = {
     "task that is done": {"tasks": 1, "attempts": 1},
     "attempts": {"attempts": 1},
     "tokens_recorded": {},
-    "worker_release": {"leases": 2 * LEASED // WORKERS},
+    "worker_leases": {"leases": LEASED // WORKERS},
+    "worker_cancels": {"leases": LEASED // WORKERS},
+    "limits": {"ready": QUEUES},
+    "park": {"leases": 2 * BATCH},
+    "unpark": {},
+    # looked for in each place, taken in one; the body, and its key
+    "cancel what waits": {
+        "ready": 2 * BATCH,
+        "scheduled": 2 * BATCH,
+        "tasks": 2 * BATCH,
+        "idempotency_keys": 2 * BATCH,
+    },
+    "cancel what runs": {"leases": 2 * BATCH},
+    "replay": {
+        "scheduled": 2 * BATCH,
+        "dead_letters": 2 * BATCH,
+        "tasks": BATCH,
+        "idempotency_keys": 2 * BATCH,
+    },
+    "delete": {
+        "ready": 2 * BATCH,
+        "dead_letters": 2 * BATCH,
+        "tasks": 4 * BATCH,
+        "attempts": 4 * BATCH,
+        "idempotency_keys": 2 * BATCH,
+    },
+    "reprioritise": {"ready": 2 * BATCH, "scheduled": 2 * BATCH, "tasks": 2 * BATCH},
+    "move": {
+        "ready": 2 * BATCH,
+        "scheduled": 2 * BATCH,
+        "tasks": 4 * BATCH,
+        "idempotency_keys": 2 * BATCH,
+    },
+    "statuses": {"ready": BATCH, "leases": BATCH, "tasks": 3 * BATCH, "attempts": 2 * BATCH},
+    "bodies_lock": {"tasks": BATCH},
+    "bodies_share": {"tasks": BATCH},
+    # a queue is one of five: so many tasks are looked at for each found
+    "tasks_select": {"ready": 10 * BATCH, "scheduled": 10 * BATCH, "tasks": BATCH},
+    # planned while there were none, it sorts those that there are: for a page of a list
+    "dead_letters": {"dead_letters": DEAD, "tasks": BATCH, "attempts": 2 * BATCH},
+    "dead letters of a queue": {"dead_letters": DEAD, "tasks": BATCH, "attempts": 2 * BATCH},
+    "unknown_returns": {},
     # for any number of workers the planner prefers to walk all leases in order: a worker died, rare
     "worker_expire": {"leases": 2 * LEASED},
     "keys_expire": {},

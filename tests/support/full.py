@@ -1,7 +1,7 @@
 """A database with 1,000,000 ready and 1,000,000 scheduled tasks, for tests of query plans.
 
 Each statement of interest is run on it three ways to come by a plan: planned for these values (as
-through a pooler, where nothing is pinned or cached); cached for any values; cached while the tables
+through a pooler, where nothing is cached); cached for any values; cached while the tables
 were empty and nobody has analysed them since, which is how a long-lived connection meets a queue
 that filled up within a minute.
 """
@@ -18,7 +18,7 @@ import asyncpg
 
 from tests.support import plans, postgres
 from tests.support.plans import Plan
-from tidemill.address import connect_options
+from tidemill.address import connect_options, first_statements
 
 Way = Literal["values", "cached", "cached while empty"]
 WAYS: tuple[Way, ...] = ("values", "cached", "cached while empty")
@@ -136,6 +136,9 @@ class Full:
         for name, case in self._cases.items():
             self._early[name] = await self._run("cached while empty", case)
         await filling.execute("VACUUM ANALYZE")
+        pooled = postgres.settings_of(self._url, database_pooler="transaction")
+        for each in first_statements(pooled).split("; SET LOCAL ")[1:]:
+            await filling.execute(f"SET {each}")
         await self._prepare("cached")
 
     async def _prepare(self, way: Way) -> None:

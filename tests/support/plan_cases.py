@@ -7,6 +7,7 @@ from uuid import UUID
 
 from tests.support.full import BATCH, QUEUES, Case, Sample
 from tidemill.models import NewTask
+from tidemill.store.leases import Range
 from tidemill.store.rules import MAX_PAYLOAD_BYTES
 from tidemill.store.tasks import enqueue_arguments
 
@@ -23,15 +24,37 @@ def _hour_ago() -> datetime:
 
 
 def _claim(
-    ranges: tuple[list[int], ...] = ([], [], [], []),
+    *,
+    near: Sequence[Range] = (),
     whole: Sequence[int] = (),
     guarded: Sequence[int] = (),
     epoch: int = 1,
+    limited: bool = False,
 ) -> Case:
+    ranges = [
+        [each.queue_id for each in near],
+        [each.priority for each in near],
+        [each.lane for each in near],
+        [each.least_seq for each in near],
+        [each.beyond for each in near],
+    ]
     return Case(
         "claim",
-        lambda _: [1, epoch, BATCH, 30.0, *ranges, list(whole), list(guarded), False],
+        lambda _: [1, epoch, BATCH, 30.0, *ranges, list(whole), list(guarded), limited],
     )
+
+
+def _known(least: int) -> list[Range]:
+    """Return where the hints look in a queue whose priorities 2 and 0 were claimed from."""
+    return [
+        Range(1, 32768, None, 0, beyond=2),
+        Range(1, 2, 0, 0),
+        Range(1, 2, 1, least),
+        Range(1, 2, None, 0, beyond=0),
+        Range(1, 0, 0, 0),
+        Range(1, 0, 1, least),
+        Range(1, 0, None, 0, beyond=-32769),
+    ]
 
 
 def _finish(outcome: str) -> Case:
@@ -56,7 +79,8 @@ def _enqueue(*, keys: bool) -> Case:
 _ALL: Final = list(range(1, QUEUES + 1))
 
 CASES: Final[Mapping[str, Case]] = {
-    "claim near the floor": _claim(([1, 1], [2, 2], [0, 1], [0, 500_000])),
+    "claim near the floor": _claim(near=_known(500_000)),
+    "claim between priorities": _claim(near=_known(2_000_000)),
     "claim whole queues": _claim(whole=_ALL),
     "claim of starved tasks": _claim(guarded=_ALL),
     "claim of a refused worker": _claim(whole=_ALL, epoch=2),
@@ -66,18 +90,38 @@ CASES: Final[Mapping[str, Case]] = {
     "finish with success": _finish("succeeded"),
     "finish for good": _finish("failed"),
     "finish and give back": _finish("released"),
-    "recover": Case("recover", lambda _: [BATCH, 3]),
-    "promote": Case("promote", lambda _: [BATCH]),
+    "recover": Case("recover", lambda _: [BATCH, 3, None]),
+    "promote": Case("promote", lambda _: [BATCH, None]),
     "task that is ready": Case("task", lambda s: [_one(s.ready)]),
     "task that is scheduled": Case("task", lambda s: [_one(s.scheduled)]),
     "task that runs": Case("task", lambda s: [_one(s.leased)]),
     "task that is done": Case("task", lambda s: [_one(s.done)]),
     "attempts": Case("attempts", lambda s: [_one(s.done), _hour_ago()]),
     "tokens_recorded": Case("tokens_recorded", lambda s: [s.leased, s.tokens, _hour_ago()]),
-    "worker_release": Case("worker_release", lambda s: [3, s.tokens]),
     "worker_expire": Case("worker_expire", lambda _: [[3]]),
     "keys_expire": Case("keys_expire", lambda _: [BATCH]),
     "fold": Case("fold", lambda _: [BATCH]),
+    "limits": Case("limits", lambda _: [_ALL]),
+    "park": Case("park", lambda s: [s.leased, s.tokens, ["t"] * len(s.leased)]),
+    "unpark": Case("unpark", lambda _: ["t", BATCH]),
+    "cancel what waits": Case("cancel", lambda s: [[*s.ready, *s.scheduled], "me"]),
+    "cancel what runs": Case("cancel", lambda s: [s.leased, "me"]),
+    "replay": Case("replay", lambda s: [[*s.scheduled, *s.dead], "me", None]),
+    "delete": Case("delete", lambda s: [[*s.ready, *s.dead], None]),
+    "reprioritise": Case("reprioritise", lambda s: [[*s.ready, *s.scheduled], 9, "me"]),
+    "move": Case("move", lambda s: [[*s.ready, *s.scheduled], 2, "me"]),
+    "statuses": Case("statuses", lambda s: [[*s.ready, *s.leased, *s.done]]),
+    "bodies_lock": Case("bodies_lock", lambda s: [s.ready]),
+    "bodies_share": Case("bodies_share", lambda s: [s.dead]),
+    "tasks_select": Case(
+        "tasks_select",
+        lambda _: [BATCH, None, ["queued", "scheduled"], "q1", *[None] * 5],
+    ),
+    "dead_letters": Case("dead_letters", lambda _: [*[None] * 5, BATCH]),
+    "dead letters of a queue": Case("dead_letters", lambda _: ["q1", *[None] * 4, BATCH]),
+    "unknown_returns": Case("unknown_returns", lambda s: [s.leased, _hour_ago()]),
+    "worker_leases": Case("worker_leases", lambda s: [3, s.tokens]),
+    "worker_cancels": Case("worker_cancels", lambda _: [3]),
     "snapshots": Case("snapshots", lambda _: [1000, 60.0]),
     "stats": Case("stats", lambda _: [60.0]),
 }
@@ -94,7 +138,19 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     "pod_leases": _SMALL + "; then as worker_expire",
     **dict.fromkeys(
         (
+            "limits_draw",
+            "limits_lock",
+            "queue",
             "queue_configure",
+            "queue_delete",
+            "queue_ensure",
+            "queue_holds",
+            "queue_id",
+            "queue_lock",
+            "queue_pause",
+            "queue_write",
+            "type_delete",
+            "type_pause",
             "queue_disown",
             "queue_fields",
             "queue_limits",
@@ -111,7 +167,11 @@ NOT_TESTED: Final[Mapping[str, str]] = {
         ),
         _SMALL,
     ),
-    "now": "no table",
+    **dict.fromkeys(
+        ("cancel_notify", "lock_timeout", "now", "queue_delete_lock", "queue_hold"), "no table"
+    ),
+    "queue_forget": "the keys of a queue that is deleted",
+    "queue_limits_leases": "all leases, once when a queue gets limits",
     **dict.fromkeys(
         (
             "schedule_failed",
