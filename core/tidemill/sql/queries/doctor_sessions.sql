@@ -9,7 +9,8 @@ SELECT a.pid, a.application_name, a.usename::text AS usename, a.state,
   FROM pg_stat_activity a
  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
    AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
-   AND (a.backend_type IS NULL OR a.backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker'))
+   AND a.usesysid IS NOT NULL -- autovacuum's workers, whose kind may be hidden, are nobody's
+   AND (a.backend_type IS NULL OR a.backend_type NOT IN ('walsender', 'parallel worker'))
    AND a.query !~* '^\s*vacuum'
  ORDER BY seconds DESC NULLS LAST, transactions DESC
  LIMIT $1::integer
