@@ -85,8 +85,8 @@ MOST: Mapping[str, Mapping[str, int]] = {
     "statuses": {"ready": BATCH, "leases": BATCH, "tasks": 3 * BATCH, "attempts": 2 * BATCH},
     "bodies_lock": {"tasks": BATCH},
     "bodies_share": {"tasks": BATCH},
-    # a queue is one of five: so many tasks are looked at for each found
-    "tasks_select": {"ready": 10 * BATCH, "scheduled": 10 * BATCH, "tasks": BATCH},
+    # so many as it is told to look at, in each place
+    "tasks_select": {"ready": 10 * BATCH, "scheduled": 10 * BATCH, "tasks": 3 * BATCH},
     # planned while there were none, it sorts those that there are: for a page of a list
     "dead_letters": {"dead_letters": DEAD, "tasks": BATCH, "attempts": 2 * BATCH},
     "dead letters of a queue": {"dead_letters": DEAD, "tasks": BATCH, "attempts": 2 * BATCH},

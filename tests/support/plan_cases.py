@@ -115,7 +115,7 @@ CASES: Final[Mapping[str, Case]] = {
     "bodies_share": Case("bodies_share", lambda s: [s.dead]),
     "tasks_select": Case(
         "tasks_select",
-        lambda _: [BATCH, None, ["queued", "scheduled"], "q1", *[None] * 5],
+        lambda _: [BATCH, None, ["queued", "scheduled"], "q1", *[None] * 5, 10 * BATCH],
     ),
     "dead_letters": Case("dead_letters", lambda _: [*[None] * 5, BATCH]),
     "dead letters of a queue": Case("dead_letters", lambda _: ["q1", *[None] * 4, BATCH]),

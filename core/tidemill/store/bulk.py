@@ -11,6 +11,9 @@ from tidemill.states import Status
 from tidemill.store.acts import ActStore
 
 BATCH: Final = 1000
+LONGEST: Final = 10_000
+"""Most tasks that one statement looks at, where few of them match."""
+
 _ALL: Final = Reach()
 
 _ById = Callable[[Sequence[UUID]], Awaitable[dict[UUID, Act]]]
@@ -78,21 +81,27 @@ class BulkStore:
         self, tasks: TaskFilter, possible: Sequence[Status], reach: Reach, act: _ById
     ) -> Bulk:
         wanted = [each.value for each in possible if tasks.status in (None, each)]
-        bulk = Bulk(next=reach.after)
+        bulk, looking = Bulk(next=reach.after), BATCH
         while bulk.matched < reach.limit:
             most = min(BATCH, reach.limit - bulk.matched)
-            ids = await self._select(tasks, wanted, most, bulk.next)
+            ids, bulk.next = await self._select(tasks, wanted, most, looking, bulk.next)
             bulk.matched += len(ids)
             if ids and not reach.dry_run:
                 _count(bulk, await act(ids))
-            bulk.next = ids[-1] if len(ids) == most else None
             if bulk.next is None:
                 break
+            looking = BATCH if 2 * len(ids) > most else min(2 * looking, LONGEST)
         return bulk
 
     async def _select(
-        self, tasks: TaskFilter, statuses: list[str], most: int, after: UUID | None
-    ) -> list[UUID]:
+        self,
+        tasks: TaskFilter,
+        statuses: list[str],
+        most: int,
+        looking: int,
+        after: UUID | None,
+    ) -> tuple[list[UUID], UUID | None]:
+        """Return the next tasks that match, and the id to go on after; None = all were seen."""
         rows = await self._db.fetch(
             sql.load("tasks_select"),
             most,
@@ -104,8 +113,13 @@ class BulkStore:
             tasks.created_after,
             tasks.created_before,
             tasks.error_type,
+            looking,
         )
-        return [row["task_id"] for row in rows]
+        looked, last = rows[0]["looked"], rows[0]["last"]
+        ids = [row["task_id"] for row in rows if row["task_id"] is not None]
+        if len(ids) == most and ids[-1] != last:
+            return ids, ids[-1]
+        return ids, last if looked == looking else None
 
 
 def _count(bulk: Bulk, acts: dict[UUID, Act]) -> None:
