@@ -23,8 +23,15 @@ IDLE_IN_TRANSACTION_SECONDS: Final = 60
 """How long Postgres keeps a transaction whose process says nothing any more, locks and all."""
 
 # A cached plan outlives the moment that it was made for: made while a table was empty, it would
-# read the whole table for each row once it is full. JIT never pays here.
-_PINNED_PLANS: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
+# read the whole table for each row once it is full. JIT never pays here. Left to itself Postgres
+# plans the claim anew each time (its limit is a parameter, so a plan for any limit looks dearer):
+# 1.6 ms of planning for 0.2 ms of work.
+_PINNED_PLANS: Final = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 # What our statements rely on, whatever the server's default: each sees what others have committed.
 _ISOLATION: Final = {"default_transaction_isolation": "read committed"}
 _HOST: Final = re.compile(r"\[([^\[\]]*)\](?::(\d{0,5}))?|([^:\[\]]*)(?::(\d{0,5}))?")
