@@ -22,6 +22,11 @@ PROBE_PORT = 8081
 GRACE_BEYOND_DRAIN_SECONDS = 10
 CA_FOLDER = "/etc/tidemill/database"
 CA_KEY, URL_KEY = "ca.crt", "url"
+# What else the database's Secret may say: how its address is to be used.
+MORE_KEYS = {
+    "TIDEMILL_DATABASE_DIRECT_URL": "direct-url",
+    "TIDEMILL_DATABASE_POOLER": "pooler",
+}
 
 # Taken over from `spec.worker.pod` as they are.
 POD_FIELDS = (
@@ -179,7 +184,7 @@ def _probe(path: str, *, period: int, failures: int) -> Json:
 
 def _environment(task_queue: Mapping[str, Any], defaults: WorkerDefaults) -> list[Json]:
     worker = task_queue["spec"]["worker"]
-    secret = {"name": secret_name(task_queue), "key": URL_KEY}
+    secret = {"name": secret_name(task_queue)}
     fixed: dict[str, Any] = {
         "TIDEMILL_APP": worker.get("app") or defaults.app,
         "TIDEMILL_QUEUES": queue_of(task_queue),
@@ -192,12 +197,20 @@ def _environment(task_queue: Mapping[str, Any], defaults: WorkerDefaults) -> lis
     if defaults.with_ca:
         fixed["TIDEMILL_DATABASE_CA_FILE"] = f"{CA_FOLDER}/{CA_KEY}"
     return [
-        {"name": "TIDEMILL_DATABASE_URL", "valueFrom": {"secretKeyRef": secret}},
+        _from_secret("TIDEMILL_DATABASE_URL", secret | {"key": URL_KEY}),
+        *(
+            _from_secret(name, secret | {"key": key, "optional": True})
+            for name, key in MORE_KEYS.items()
+        ),
         *({"name": name, "value": value} for name, value in fixed.items()),
         _from_pod("TIDEMILL_POD_UID", "metadata.uid"),
         _from_pod("TIDEMILL_POD_NAME", "metadata.name"),
         *parts(worker, "env"),
     ]
+
+
+def _from_secret(name: str, key: Json) -> Json:
+    return {"name": name, "valueFrom": {"secretKeyRef": key}}
 
 
 def _from_pod(name: str, path: str) -> Json:

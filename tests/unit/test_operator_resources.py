@@ -68,11 +68,20 @@ def test_the_worker_gets_its_settings_by_environment() -> None:
     assert container_of(deployment)["args"] == ["worker"]
 
 
+def test_the_databases_secret_may_say_how_its_address_is_to_be_used() -> None:
+    container = container_of(built({"databaseSecretRef": {"name": "db"}}))
+    sources = {each["name"]: each.get("valueFrom") for each in container["env"]}
+    for variable, key in {"DIRECT_URL": "direct-url", "POOLER": "pooler"}.items():
+        assert sources[f"TIDEMILL_DATABASE_{variable}"] == {
+            "secretKeyRef": {"name": "db", "key": key, "optional": True}
+        }
+
+
 def test_every_variable_that_the_operator_sets_is_one_of_the_settings() -> None:
     from tidemill.settings import Settings  # noqa: PLC0415  only this test needs it
 
-    values = {name: value or "x" for name, value in values_of(built({}, with_ca=True)).items()}
-    Settings.load(values | {"TIDEMILL_DATABASE_URL": "postgresql://x"})
+    values = values_of(built({}, with_ca=True))
+    Settings.load({name: value for name, value in values.items() if value})
     fields = set(Settings.__dataclass_fields__)
     assert {name.removeprefix("TIDEMILL_").lower() for name in values} <= fields
 
