@@ -149,6 +149,12 @@ def test_claim_of_whole_queues_stops_at_its_limit(full: Full, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", [name for name in CASES if name.startswith("claim")])
+def test_a_million_delayed_tasks_cost_a_claim_nothing(full: Full, way: Way, case: str) -> None:
+    assert not [scan for scan in plans.scans(full.plan(way, case)) if scan.table == "scheduled"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_bodies_are_read_in_their_own_partition_only(full: Full, way: Way) -> None:
     days = full.fetch("SELECT DISTINCT tableoid FROM tidemill.tasks")
     assert len(days) == 4
