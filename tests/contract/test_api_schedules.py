@@ -11,7 +11,7 @@ import pytest
 from tests.contract.conftest import Start
 from tests.support import postgres
 from tests.support.http import Answer, ask, until
-from tests.support.schedules import pass_time
+from tests.support.schedules import hourly, pass_time
 from tidemill.db import Database
 from tidemill.models import TaskType
 from tidemill.schedules import SCHEDULE_HEADER, SLOT_HEADER
@@ -102,7 +102,7 @@ async def test_run_makes_a_task_each_time(http: aiohttp.ClientSession) -> None:
 async def test_slots_to_come_and_slots_that_fired(
     http: aiohttp.ClientSession, db: Database
 ) -> None:
-    await put(http, cron="@hourly")
+    await put(http, cron=hourly())
     answer = await ask(http, "GET", f"{PATH}/slots?count=3")
     coming = [moment(text) for text in answer.json["upcoming"]]
     assert [each - coming[0] for each in coming] == [timedelta(hours=n) for n in range(3)]
@@ -129,7 +129,7 @@ async def test_two_servers_fire_a_slot_once(
     one, two = await start_api(often), await start_api(often)
     await asyncio.gather(
         *(
-            put(each, f"/api/schedules/s{n}", cron="@hourly")
+            put(each, f"/api/schedules/s{n}", cron=hourly())
             for each in (one, two)
             for n in range(20)
         )
@@ -148,7 +148,7 @@ async def test_a_slot_that_cannot_fire_says_why(
 ) -> None:
     strict = await start_api(postgres.settings_of(database_url, unknown_types="reject"))
     await Store.of(db).types.register([TaskType(name="t")], app="a:b")
-    await put(strict, cron="@hourly")
+    await put(strict, cron=hourly())
     await db.execute("DELETE FROM tidemill.task_types")
     await pass_time(db)
 

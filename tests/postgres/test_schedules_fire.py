@@ -1,6 +1,7 @@
 """Slots that have come: each becomes one task, with what its schedule says."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,14 @@ async def test_a_slot_that_has_come_is_one_task_with_what_its_schedule_says(
     store: Store, db: Database
 ) -> None:
     retry = RetryPolicy(policy="fixed", base_seconds=7)
-    said = {"queue": "q", "priority": 5, "max_retries": 1, "timeout_seconds": 9.0, "retry": retry}
-    await put(store, "nightly", "@hourly", payload={"to": ["a"]}, headers={"trace": "x"}, **said)
+    said: dict[str, Any] = {
+        "queue": "q",
+        "priority": 5,
+        "max_retries": 1,
+        "timeout_seconds": 9.0,
+        "retry": retry,
+    }
+    await put(store, "nightly", payload={"to": ["a"]}, headers={"trace": "x"}, **said)
     assert (await store.schedules.fire(10)).schedules == 0
     await pass_time(db)
     done = await store.schedules.fire(10)

@@ -64,7 +64,7 @@ async def test_another_payload_leaves_the_slot_that_has_come(store: Store, db: D
 async def test_another_time_waits_for_its_first_slot_from_now_on(
     store: Store, db: Database, said: dict[str, Any]
 ) -> None:
-    await put(store)
+    await put(store, cron="@hourly")
     await pass_time(db, 5 * 3600)
     changed = await put(store, **({"cron": "@hourly"} | said))
     assert changed.next_slot is not None

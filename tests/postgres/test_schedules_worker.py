@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.support import storage
-from tests.support.schedules import got, pass_time, settled
+from tests.support.schedules import got, hourly, pass_time, settled
 from tidemill import App, Context
 from tidemill.db import Database
 from tidemill.schedules import SLOT_HEADER
@@ -22,7 +22,7 @@ async def test_a_worker_registers_fires_and_runs_what_its_app_schedules(
     async def report(context: Context, day: str) -> None:
         await ran.put(f"{day} {context.headers[SLOT_HEADER]}")
 
-    app.schedule("nightly", cron="@hourly", task=report, payload={"day": "today"})
+    app.schedule("nightly", cron=hourly(), task=report, payload={"day": "today"})
     async with Worker(app, settings=settings):
         schedule = await got(store, "nightly")
         assert schedule.app == "embedded"
@@ -38,7 +38,7 @@ async def test_a_worker_that_starts_again_leaves_a_paused_schedule_paused(
     store: Store, db: Database, settings: Settings
 ) -> None:
     app = App()
-    app.schedule("nightly", cron="@hourly", task="elsewhere")
+    app.schedule("nightly", cron=hourly(), task="elsewhere")
     async with Worker(app, settings=settings):
         await store.schedules.pause("nightly")
     await pass_time(db)

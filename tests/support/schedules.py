@@ -1,7 +1,7 @@
 """Short ways to make schedules, to let time pass for them, and to look at what fired."""
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.support import ledger
@@ -12,11 +12,18 @@ from tidemill.store import Store
 HOUR = 3600.0
 
 
-async def put(store: Store, name: str = "s", cron: str = "@hourly", **said: Any) -> Schedule:
-    """Create or replace a schedule of tasks of type `t`."""
-    schedule, _ = await store.schedules.put(
-        NewSchedule(name=name, cron=cron, **({"type": "t"} | said))
-    )
+def hourly() -> str:
+    """Return an hourly expression whose next slot is half an hour away: no test meets it."""
+    return f"{(datetime.now(UTC).minute + 30) % 60} * * * *"
+
+
+async def put(store: Store, name: str = "s", cron: str | None = None, **said: Any) -> Schedule:
+    """Create or replace a schedule of tasks of type `t`: hourly, or as it was."""
+    if cron is None:
+        known = await store.schedules.get(name)
+        cron = known.definition.cron if known else hourly()
+    new = NewSchedule(name=name, cron=cron, **({"type": "t"} | said))
+    schedule, _ = await store.schedules.put(new)
     return schedule
 
 
