@@ -31,7 +31,7 @@ async def create(request: web.Request) -> web.Response:
     if made.created:
         return answer(shapes.new_task_json(task, made), 201, Location=location)
     if (known := await api.store.tasks.get(made.id)) is None:
-        raise TaskNotFound(f"task {made.id} of this idempotency key was removed just now")
+        raise TaskNotFound(f"task {made.id} was removed; its idempotency key is still held")
     return answer(shapes.task_json(known), 200, Location=location)
 
 
