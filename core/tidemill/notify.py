@@ -8,17 +8,15 @@ once more after the pause for what came in it (trailing edge).
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tidemill import sql
-from tidemill.db import Database, connect
+from tidemill.connecting import Connection, Connector
+from tidemill.db import Database
 from tidemill.dberrors import translated
 from tidemill.errors import TidemillError
 from tidemill.service import Loop, Service
 from tidemill.settings import Settings
-
-if TYPE_CHECKING:
-    from tidemill.connecting import Connection
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +84,7 @@ class Listener(Loop):
         self._settings = settings
         self._application = application
         self._subscribers: dict[str, list[Callback]] = {CHANNEL: []}
+        self._connect: Connector | None = None
         self._connection: Connection | None = None
 
     def subscribe(self, callback: Callback, *, channel: str = CHANNEL) -> None:
@@ -108,7 +107,9 @@ class Listener(Loop):
         if self.listening and await self._answers():
             return 0
         await self._drop()
-        connection = await connect(self._settings, application=self._application, direct=True)
+        if self._connect is None:  # kept: it knows which of several servers answered last
+            self._connect = Connector(self._settings, application=self._application, direct=True)
+        connection = await self._connect()
         try:
             with translated():
                 for channel in tuple(self._subscribers):

@@ -1,7 +1,8 @@
 """The password in a file of its own, as a Secret is mounted: read again at each new connection."""
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,9 +13,13 @@ from psycopg import sql
 from tests.support import postgres
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Server
+from tests.support.worker import eventually, finished
+from tidemill import App, NewTask
 from tidemill.db import Database, wait_for_database
 from tidemill.errors import ConfigurationError, DatabaseRefused
 from tidemill.settings import Settings
+from tidemill.store import Store
+from tidemill_worker import Worker
 
 LOGIN = "tidemill_password_test"
 
@@ -63,6 +68,34 @@ async def test_a_changed_password_is_used_by_new_connections_while_the_pool_live
         assert await db.fetchval("SELECT current_user") == LOGIN
         assert await old.fetchval("SELECT current_user") == LOGIN
     await db.close()
+
+
+async def test_a_worker_lives_through_a_rotation_that_reaches_its_file_late(
+    secret: Secret, server: Server, database_url: str, store: Store
+) -> None:
+    app, runs = App(), list[int]()
+
+    @app.task
+    async def note(n: int) -> None:
+        runs.append(n)
+
+    secret.admin.execute(f"GRANT tidemill_app TO {LOGIN}")
+    name = urlsplit(database_url).path
+    secret.url = urlunsplit(urlsplit(secret.url)._replace(path=name))
+    settings = replace(secret.settings(), heartbeat_seconds=0.3)
+    async with Worker(app, settings=settings) as worker:
+        await store.tasks.enqueue([NewTask(type="note", payload={"n": 1})])
+        await eventually(lambda: runs == [1])
+        secret.change("second", in_file=False)
+        await asyncio.to_thread(server.cut, name.lstrip("/"))
+        await eventually(lambda: not worker.claiming)  # it is refused, and goes on trying
+        secret.change("second")
+        await eventually(lambda: worker.claiming, seconds=30)
+        store = Store.of(Database.of(postgres.settings_of(database_url), application="tests"))
+        (made,) = await store.tasks.enqueue([NewTask(type="note", payload={"n": 2})])
+        await finished(store, made.id)
+        await store.db.close()
+    assert runs == [1, 2]
 
 
 async def test_the_file_comes_before_a_password_in_the_address(secret: Secret) -> None:
