@@ -39,7 +39,7 @@ class Request:
     help="What to measure; may be given several times.  [default: everything]",
 )
 @click.option("--quick", is_flag=True, help="A minute or so: small figures, to see that it works.")
-@click.option("--tasks", type=click.IntRange(min=4000), help="Tasks a run.  [default: 60000]")
+@click.option("--tasks", type=click.IntRange(min=4000), help="Tasks a run.  [default: 50000]")
 @click.option("--rounds", type=click.IntRange(min=1), help="Rounds.  [default: 3]")
 @click.option("--database-url", help="A server to make scratch databases on; default: start one.")
 @click.option("--pg-bin", help="Folder of the programs of the Postgres to start.")

@@ -33,7 +33,7 @@ class Scale:
 
 
 FULL = Scale(
-    tasks=60_000,
+    tasks=50_000,
     rounds=3,
     batches=(100, 200, 500, 1000),
     connections=(1, 2, 4),
