@@ -91,6 +91,13 @@ async def test_a_bucket_gives_what_it_holds_and_says_when_there_is_more(store: S
     assert len(await one.claim(9)) == 2
 
 
+async def test_a_rate_that_comes_to_another_limit_begins_with_a_full_bucket(store: Store) -> None:
+    await store.queues.put("default", {"max_running": 9})
+    await storage.enqueue(store, 10)
+    await store.queues.put("default", {"rate_tasks": 3, "rate_seconds": 3600})
+    assert len(await (await claimer(store)).claim(9)) == 3
+
+
 async def test_a_slow_rate_lets_a_task_through_at_all(store: Store) -> None:
     await store.queues.put("default", {"rate_tasks": 0.5, "rate_seconds": 60})
     await storage.enqueue(store, 2)

@@ -32,10 +32,10 @@ from tidemill.states import Outcome, Status
 from tidemill.store import claimer
 
 FEW, MANY = 40, int(os.environ.get("TIDEMILL_TEST_MACHINE", "0"))
+MUCH = 15
 FOREVER = 1e9  # seconds: a rate that brings nothing while a test runs
 
 priorities = st.sampled_from([-5, 0, 9])
-rates = st.one_of(st.none(), st.integers(1, 4))
 
 
 class Whole(Machine):
@@ -121,7 +121,14 @@ class Whole(Machine):
             self.run(change(queue))
             self.model.queue(queue).paused = paused
 
-    @rule(queue=queues, max_running=rates, rate=rates)
+    @rule(queue=queues, brakes=st.sampled_from([(1, None), (3, None), (None, 2), (2, 4)]))
+    def brake(self, queue: str, brakes: tuple[int | None, int | None]) -> None:
+        self.limit(queue, *brakes)
+
+    @rule(queue=queues)
+    def brake_no_more(self, queue: str) -> None:
+        self.limit(queue, None, None)
+
     def limit(self, queue: str, max_running: int | None, rate: int | None) -> None:
         changes: dict[str, Any] = {
             "max_running": max_running,
@@ -145,6 +152,7 @@ class Whole(Machine):
             if name == kind:
                 self.model.promote(task_id)
 
+    @precondition(lambda self: len(self.model.live()) > MUCH)
     @rule()
     def drain(self) -> None:
         """With all brakes off, workers bring every task to its end, whatever was before."""

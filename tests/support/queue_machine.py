@@ -70,7 +70,7 @@ tasks = st.fixed_dictionaries(
     optional={
         "priority": st.just(9),
         "delay_seconds": st.just(3600.0),
-        "idempotency_key": st.sampled_from(["k", "l"]),
+        "idempotency_key": st.just("k"),
     },
 )
 
@@ -162,7 +162,7 @@ class Machine(RuleBasedStateMachine):
 
     # producers
 
-    @rule(count=st.integers(1, 4), task=tasks)
+    @rule(count=st.sampled_from([1, 2, 8]), task=tasks)
     def enqueue_equal_ones(self, count: int, task: dict[str, Any]) -> None:
         self.enqueue(count, task)
 
