@@ -116,12 +116,17 @@ async def test_the_second_end_of_a_lease_changes_nothing(store: Store, db: Datab
     assert (await ledger.balance(store))["scheduled"] == 1
 
 
-async def test_only_recovery_records_an_expired_lease(store: Store) -> None:
+@pytest.mark.parametrize(
+    "outcome", [Outcome.LEASE_EXPIRED, Outcome.REPLAYED, Outcome.MOVED, Outcome.REPRIORITISED]
+)
+async def test_what_recovery_and_people_record_is_not_a_holders_to_say(
+    store: Store, outcome: Outcome
+) -> None:
     worker = await storage.worker(store)
     await storage.enqueue(store)
     claimed = await storage.claim(store, worker)
-    with pytest.raises(ValueError, match="recovery"):
-        await store.leases.finish(storage.ends(claimed, Outcome.LEASE_EXPIRED))
+    with pytest.raises(ValueError, match="not a holder's"):
+        await store.leases.finish(storage.ends(claimed, outcome))
     assert (await ledger.balance(store))["running"] == 1
 
 
