@@ -145,10 +145,10 @@ async def listening(settings: Settings) -> AsyncGenerator[Hears]:
     listener.subscribe(told.append)
 
     async def hears(hint: str, db: Database) -> None:
-        async def reconnected() -> bool:
-            return told.count("") >= 3 and listener.listening
+        async def reconnected() -> bool:  # maybe once for both restarts: it waits between tries
+            return told.count("") >= 2 and listener.listening
 
-        await until(reconnected)  # at the start, and after each restart
+        await until(reconnected)
         await db.execute("SELECT pg_notify('tidemill', $1)", hint)
 
         async def heard() -> bool:
