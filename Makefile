@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 APP    ?= examples.demo:app
-PORT   ?= 8080
+PORT   ?= $(or $(TIDEMILL_API_PORT),8080)
 # The targets for this machine read settings from .env (see .env.example) where there is one.
 DOTENV := set -a; [ ! -f .env ] || . ./.env; set +a;
 # What `make test` runs; e.g. `make test TESTS=unit`.
