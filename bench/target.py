@@ -1,5 +1,6 @@
 """The database that is measured: filled, emptied, and asked what it did."""
 
+import asyncio
 import os
 import platform
 import time
@@ -14,6 +15,7 @@ from tidemill.db import Database
 from tidemill.settings import Settings
 
 FILL_CHUNK = 5000
+SETTLE_LOOKS = 500
 
 _HISTORY = ("tasks", "attempts")
 _TABLES = (
@@ -190,11 +192,31 @@ class Target:
                 "(SELECT oid FROM pg_database WHERE datname = current_database())",
                 f"{_OWN}%",
             )
-        await self.ask("SELECT pg_stat_clear_snapshot()")
+        await self._settled()
         return await self.number(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database "
             "WHERE datname = current_database()"
         )
+
+    async def _settled(self) -> None:
+        """Wait until each transaction so far is in pg_stat_database.
+
+        A session reports once a second at most, and when it ends: the block's have to end first,
+        our own is told to (Postgres 14 cannot be, there a second must pass).
+        """
+        others = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' "
+            "AND application_name <> current_setting('application_name')"
+        )
+        for _ in range(SETTLE_LOOKS):
+            if not await self.number(others):
+                break
+            await asyncio.sleep(0.01)
+        if await self.number("SELECT current_setting('server_version_num')::int") >= 150000:
+            await self.ask("SELECT pg_stat_force_next_flush()")
+        else:
+            await asyncio.sleep(1.1)
 
 
 def _client_seconds(clients: Sequence[int]) -> float | None:
