@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tidemill.models import NewTask as NewTask
     from tidemill.retry import RetryPolicy as RetryPolicy
     from tidemill.sdk.context import Context as Context
+    from tidemill.sdk.context import Stopped as Stopped
+    from tidemill.sdk.middleware import Middleware as Middleware
+    from tidemill.sdk.resources import Resource as Resource
     from tidemill.signals import Discard as Discard
     from tidemill.signals import Retry as Retry
     from tidemill.signals import Snooze as Snooze
@@ -25,10 +28,13 @@ _HOMES = {
     "Client": "tidemill.client",
     "Context": "tidemill.sdk.context",
     "Discard": "tidemill.signals",
+    "Middleware": "tidemill.sdk.middleware",
     "NewTask": "tidemill.models",
+    "Resource": "tidemill.sdk.resources",
     "Retry": "tidemill.signals",
     "RetryPolicy": "tidemill.retry",
     "Snooze": "tidemill.signals",
+    "Stopped": "tidemill.sdk.context",
     "load_app": "tidemill.app",
 }
 

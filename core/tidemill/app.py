@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -14,7 +14,14 @@ from tidemill.errors import ConfigurationError, InvalidTask, TidemillError
 from tidemill.models import Enqueued, NewTask, TaskType
 from tidemill.retry import RetryPolicy
 from tidemill.schedules import Missed, NewSchedule
-from tidemill.sdk.definition import TaskDefaults, TaskDefinition, priority_of
+from tidemill.sdk.definition import (
+    Isolation,
+    Placing,
+    TaskDefaults,
+    TaskDefinition,
+    priority_of,
+)
+from tidemill.sdk.middleware import Middleware
 from tidemill.settings import Settings
 from tidemill.store.schedule_rules import faults
 
@@ -25,9 +32,12 @@ R = TypeVar("R")
 class App:
     """A set of task types. `settings` are for `client`; left out, the environment is read."""
 
-    def __init__(self, *, settings: Settings | None = None) -> None:
-        """Start without task types."""
+    def __init__(
+        self, *, settings: Settings | None = None, middleware: Sequence[Middleware] = ()
+    ) -> None:
+        """Start without task types. The first of `middleware` is outermost."""
         self._settings = settings
+        self.middleware = tuple(middleware)
         self._client: Client | None = None
         self._tasks: dict[str, TaskDefinition[..., Any]] = {}
         self._schedules: dict[str, NewSchedule] = {}
@@ -49,6 +59,9 @@ class App:
         retry: RetryPolicy | None = None,
         retry_on: tuple[type[BaseException], ...] = (),
         discard_on: tuple[type[BaseException], ...] = (),
+        isolation: Isolation | None = None,
+        concurrency: int | None = None,
+        max_memory_mb: int | None = None,
     ) -> Callable[[Callable[P, R]], TaskDefinition[P, R]]: ...
 
     def task(
@@ -64,12 +77,18 @@ class App:
         retry: RetryPolicy | None = None,
         retry_on: tuple[type[BaseException], ...] = (),
         discard_on: tuple[type[BaseException], ...] = (),
+        isolation: Isolation | None = None,
+        concurrency: int | None = None,
+        max_memory_mb: int | None = None,
     ) -> Any:
         """Declare a task type: `@app.task` or `@app.task(queue=…, timeout_seconds=…)`.
 
         The payload's fields are the function's parameters, decoded by their type hints; `**extra`
-        allows more fields; a first parameter annotated `Context` is filled in by the worker.
+        allows more fields; the worker fills in a first parameter annotated `Context`, and those
+        annotated with a `Resource`.
         `retry_on`: only these exceptions are retried. `discard_on`: these fail the task for good.
+        `isolation="process"`: runs in a child process, which is killed at its timeout, and when it
+        holds more than `max_memory_mb` (10^6 bytes). `concurrency`: most at once in one worker.
         """
         defaults = TaskDefaults(
             queue=queue,
@@ -80,9 +99,10 @@ class App:
             retry_on=retry_on,
             discard_on=discard_on,
         )
+        placing = Placing(isolation=isolation, concurrency=concurrency, max_memory_mb=max_memory_mb)
 
         def declare(handler: Callable[..., Any]) -> TaskDefinition[..., Any]:
-            return self._add(TaskDefinition(handler, name, defaults, self._send))
+            return self._add(TaskDefinition(handler, name, defaults, placing, self._send))
 
         return declare if function is None else declare(function)
 

@@ -1,8 +1,15 @@
 """What a running handler may ask about its run, and how it learns that it should stop."""
 
+import logging
+import time
+from collections.abc import Awaitable, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Protocol
 from uuid import UUID
+
+_log = logging.getLogger("tidemill.task")
 
 
 class StopReason(StrEnum):
@@ -15,15 +22,42 @@ class StopReason(StrEnum):
 
 
 class Stopped(Exception):
-    """Raised by `Context.raise_if_stopped`: the handler has seen that it should stop."""
+    """Raised to a handler that should stop, by the calls of `Context` that say so."""
+
+
+class Link(Protocol):
+    """What a context asks of the worker that runs it."""
+
+    def progress(self, value: dict[str, Any]) -> None:
+        """Note how far the task has come; the latest value is stored soon. Any thread."""
+
+    def renew(self) -> Awaitable[None]:
+        """Renew the lease now; Stopped when it is lost or the task should stop. On the loop."""
+        ...
+
+    def renew_waiting(self) -> None:
+        """Do as `renew`, from a thread that may wait."""
+
+
+class Unlinked:
+    """The link of a context that no worker made: a handler called in a test, say."""
+
+    def progress(self, value: dict[str, Any]) -> None:
+        """Keep nothing."""
+
+    async def renew(self) -> None:
+        """Renew nothing."""
+
+    def renew_waiting(self) -> None:
+        """Renew nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Context:
     """Passed to a handler whose first parameter is annotated `Context`.
 
-    A coroutine that should stop is cancelled; a plain function runs in a thread, which nothing can
-    cancel, so a long one calls `raise_if_stopped` from time to time.
+    A coroutine that should stop is cancelled, and a process killed; a plain function runs in a
+    thread, which nothing can end, so a long one calls `raise_if_stopped` from time to time.
     """
 
     id: UUID
@@ -33,14 +67,73 @@ class Context:
     max_retries: int = 0
     timeout_seconds: float = 300.0
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    deadline: float = float("inf")
+    """When its timeout ends it, by `time.monotonic()`, which is also the event loop's `time()`"""
     stop_reason: StopReason | None = None
+    link: Link = field(default_factory=Unlinked, repr=False)
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody cancelled the task. A handler that returns all the same succeeds."""
         return self.stop_reason is StopReason.CANCELLED
 
+    @property
+    def seconds_left(self) -> float:
+        """How long until the timeout, in seconds; 0 when it is over."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def logger(self) -> "TaskLogger":
+        """A logger whose lines carry the task, its type, queue and attempt."""
+        return TaskLogger(_log, self.described())
+
+    def described(self) -> dict[str, Any]:
+        """Return what a log line says of the task."""
+        return {
+            "task": str(self.id),
+            "type": self.type,
+            "queue": self.queue,
+            "attempt": self.attempt,
+        }
+
     def raise_if_stopped(self) -> None:
         """Raise Stopped when the handler should stop, for whatever reason."""
         if self.stop_reason is not None:
             raise Stopped(f"the task must stop: {self.stop_reason}")
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the task has come: `progress(3, 10, "thumbnails")`. Never waits.
+
+        Stored about once a second, the latest value only, and shown while the task runs.
+        """
+        given = {"done": done, "total": total, "message": message}
+        self.link.progress({name: value for name, value in given.items() if value is not None})
+
+    async def heartbeat(self) -> None:
+        """Make sure that the task is still ours, before something that cannot be undone.
+
+        Heartbeats happen by themselves; this renews the lease now, and raises Stopped when it is
+        lost, or the task was cancelled or should stop for another reason.
+        """
+        self.raise_if_stopped()
+        await self.link.renew()
+
+    def heartbeat_sync(self) -> None:
+        """Do as `heartbeat`, in a plain function."""
+        self.raise_if_stopped()
+        self.link.renew_waiting()
+
+
+class TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds the task to each line; `extra` of a call comes on top."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Put the task's fields and the call's `extra` together."""
+        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
+        return msg, kwargs
+
+
+current: ContextVar[Context | None] = ContextVar("tidemill_context", default=None)
+"""The context of the task that runs here, whether its handler asked for it or not."""

@@ -4,7 +4,8 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, TypeVar
+from enum import StrEnum
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from tidemill.errors import ConfigurationError, Fault, InvalidTask
 from tidemill.models import (
@@ -25,6 +26,30 @@ R = TypeVar("R")
 Send = Callable[[NewTask], Awaitable[Enqueued]]
 
 
+Isolation = Literal["process"]
+
+
+class RunMode(StrEnum):
+    """Where a handler runs."""
+
+    LOOP = "loop"  # a coroutine, on the worker's event loop
+    THREAD = "thread"  # a plain function: a thread, which nothing can end
+    PROCESS = "process"  # isolation="process": a child process, which a timeout kills
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """How a worker runs a type's handlers. None = no bound of its own.
+
+    `concurrency` is within one worker process; `max_memory_mb` (10^6 bytes) is for child processes:
+    one that holds more is killed.
+    """
+
+    isolation: Isolation | None = None
+    concurrency: int | None = None
+    max_memory_mb: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDefaults:
     """What tasks of a type get when the producer says nothing. None = the queue's default."""
@@ -42,17 +67,26 @@ class TaskDefinition(Generic[P, R]):
     """A handler registered with an `App`. Calling it calls the function: tests need no queue."""
 
     def __init__(
-        self, function: Callable[P, R], name: str | None, defaults: TaskDefaults, send: Send
+        self,
+        function: Callable[P, R],
+        name: str | None,
+        defaults: TaskDefaults,
+        placing: Placing,
+        send: Send,
     ) -> None:
-        """Check the handler and its defaults; ConfigurationError names what cannot work."""
+        """Check the handler and its options; ConfigurationError names what cannot work."""
         _check_function(function)
         self.function = function
         self.name = name or function.__name__
         self.defaults = defaults
         _check_defaults(self.name, defaults)
+        self.placing = placing
+        _check_placing(self.name, placing)
         self.codec = PayloadCodec(function)
         self.is_async = inspect.iscoroutinefunction(function)
+        self.mode = _mode(placing, is_async=self.is_async)
         self.wants_context = self.codec.signature.wants_context
+        self.resources = self.codec.signature.resources
         self._send = send
         self.__doc__ = function.__doc__
 
@@ -155,6 +189,31 @@ def _check_defaults(name: str, defaults: TaskDefaults) -> None:
     for field, value, kept, rule in rules:
         if not kept:
             raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
+
+
+def _check_placing(name: str, placing: Placing) -> None:
+    rules = (
+        ("isolation", placing.isolation, placing.isolation in {None, "process"},
+         'must be "process" or left out'),
+        ("concurrency", placing.concurrency, _within(placing.concurrency, 1, 10_000),
+         "must be 1 to 10000"),
+        ("max_memory_mb", placing.max_memory_mb, _within(placing.max_memory_mb, 16, 1_000_000),
+         "must be 16 to 1000000"),
+    )  # fmt: skip
+    for field, value, kept, rule in rules:
+        if not kept:
+            raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
+    if placing.max_memory_mb is not None and placing.isolation is None:
+        raise ConfigurationError(
+            f"task {name!r}: max_memory_mb must go with isolation='process': "
+            "a worker process has no memory bound for one of its tasks"
+        )
+
+
+def _mode(placing: Placing, *, is_async: bool) -> RunMode:
+    if placing.isolation == "process":
+        return RunMode.PROCESS
+    return RunMode.LOOP if is_async else RunMode.THREAD
 
 
 def _within(value: float | None, least: float, most: float) -> bool:

@@ -1,12 +1,13 @@
 """Read a handler's signature: which payload fields it takes, and whether it wants its context."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tidemill.errors import ConfigurationError
 from tidemill.sdk.context import Context
+from tidemill.sdk.resources import Resource
 
 _FIELD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -27,17 +28,22 @@ class PayloadField:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a handler takes. `extra` = it has `**name`, so unknown payload fields are allowed."""
+    """What a handler takes. `extra` = it has `**name`, so unknown payload fields are allowed.
+
+    `resources` are parameters that the worker fills in, by name.
+    """
 
     fields: tuple[PayloadField, ...]
     extra: bool
     wants_context: bool
+    resources: Mapping[str, Resource]
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
     """Return what `function` takes. Raises ConfigurationError for what no payload can fill."""
     hints = _hints(function)
     fields: list[PayloadField] = []
+    resources: dict[str, Resource] = {}
     extra = wants_context = False
     for place, parameter in enumerate(inspect.signature(function).parameters.values()):
         annotation = hints.get(parameter.name, Any)
@@ -47,6 +53,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             _check_extra(function, parameter, annotation)
             extra = True
+        elif parameter.kind in _FIELD_KINDS and (resource := _resource(annotation)):
+            resources[parameter.name] = resource
         elif parameter.kind in _FIELD_KINDS:
             fields.append(PayloadField(parameter.name, annotation, parameter.default))
         else:
@@ -54,7 +62,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
                 f"{name_of(function)}: parameter `{parameter}` must be passable by name, "
                 "because payload fields are passed by name"
             )
-    return Signature(tuple(fields), extra, wants_context)
+    return Signature(tuple(fields), extra, wants_context, resources)
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -69,6 +77,12 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         raise ConfigurationError(
             f"{name_of(function)}: type hints must be resolvable at module level: {error}"
         ) from error
+
+
+def _resource(annotation: Any) -> Resource | None:
+    if get_origin(annotation) is not Annotated:
+        return None
+    return next((each for each in get_args(annotation)[1:] if isinstance(each, Resource)), None)
 
 
 def _check_context(function: Callable[..., Any], parameter: inspect.Parameter, place: int) -> None:
