@@ -1,6 +1,6 @@
 """What a user may put around every enqueue and every run of an app's tasks."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ class Middleware:
     """
 
     @contextmanager
-    def enqueue(self, tasks: Sequence[NewTask]) -> Iterator[None]:
+    def enqueue(self, tasks: Sequence[NewTask]) -> Generator[None]:
         """Go around one enqueue of `tasks`, which may be changed before the `yield`.
 
         A plain context manager: enqueues are asynchronous, synchronous, or in a transaction of
