@@ -19,15 +19,19 @@ from tidemill.states import Event, Status
 from tidemill.store import Store
 from tidemill_worker import Worker
 
-AT_ONCE_SECONDS = 1.0
-"""Default settings beat every 5 s: what is quicker came by the notification."""
+AT_ONCE_SECONDS = 20.0
+"""With a heartbeat a minute, what is quicker came by the notification, however busy the machine."""
+
+
+def slowly(settings: Settings) -> Settings:
+    return replace(settings, heartbeat_seconds=60.0, lease_seconds=300.0)
 
 
 async def cancel(store: Store, task_id: UUID) -> Verdict:
     return (await store.acts.cancel([task_id]))[task_id].verdict
 
 
-async def test_a_running_coroutine_is_cancelled_within_a_second(
+async def test_a_running_coroutine_is_cancelled_at_once(
     app: App, settings: Settings, store: Store, client: Client
 ) -> None:
     started, reasons = asyncio.Event(), list[StopReason | None]()
@@ -40,7 +44,7 @@ async def test_a_running_coroutine_is_cancelled_within_a_second(
         finally:
             reasons.append(context.stop_reason)
 
-    async with Worker(app, settings=settings):
+    async with Worker(app, settings=slowly(settings)):
         stored = await client.enqueue(NewTask(type="task"))
         await started.wait()
         began = time.monotonic()
@@ -55,7 +59,7 @@ async def test_a_running_coroutine_is_cancelled_within_a_second(
     assert (await ledger.balance(store))["cancelled"] == 1
 
 
-async def test_a_function_that_looks_at_its_context_is_cancelled_within_a_second(
+async def test_a_function_that_looks_at_its_context_is_cancelled_at_once(
     app: App, settings: Settings, store: Store, client: Client
 ) -> None:
     started, seen = threading.Event(), list[bool]()
@@ -70,7 +74,7 @@ async def test_a_function_that_looks_at_its_context_is_cancelled_within_a_second
         finally:
             seen.append(context.cancelled)
 
-    async with Worker(app, settings=settings):
+    async with Worker(app, settings=slowly(settings)):
         stored = await client.enqueue(NewTask(type="task"))
         await eventually(started.is_set)
         began = time.monotonic()
@@ -114,7 +118,7 @@ async def test_a_prefetched_task_that_is_cancelled_never_starts(
         started.append(n)
         await go_on.wait()
 
-    one_slot = replace(settings, concurrency=1, prefetch="5")
+    one_slot = replace(slowly(settings), concurrency=1, prefetch="5")
     async with Worker(app, settings=one_slot) as worker:
         tasks = [NewTask(type="task", payload={"n": n}) for n in range(3)]
         first, second, third = await client.enqueue_many(tasks)
@@ -232,7 +236,7 @@ async def test_a_task_claimed_while_it_is_being_cancelled_is_stopped_when_its_cl
     async def task() -> None:
         await asyncio.sleep(60)
 
-    worker = Worker(app, settings=settings)
+    worker = Worker(app, settings=slowly(settings))
     claim = worker._store.leases.claim
     asked: list[UUID] = []
 

@@ -150,7 +150,7 @@ async def test_a_paused_type_never_runs_others_do_and_resumed_it_runs_at_once(
         [NewTask(type="held", payload={"n": n}) for n in range(50)]
         + [NewTask(type="free", payload={"n": n}) for n in range(50)]
     )
-    async with Worker(app, settings=settings):
+    async with Worker(app, settings=replace(settings, poll_seconds=600)):
         await eventually(lambda: len(ran) == 50)
 
         async def all_parked() -> bool:
@@ -165,7 +165,7 @@ async def test_a_paused_type_never_runs_others_do_and_resumed_it_runs_at_once(
         for queue in await store.types.resume("held"):
             client._hints.hint(queue)  # as the API does
         await eventually(lambda: len(ran) == 100)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 30  # not by a poll
         for each in stored:
             assert (await finished(store, each.id)).retry_count == 0
     assert (await ledger.balance(store))["succeeded"] == 100
