@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, MutableMapping
+from collections.abc import Awaitable, Generator, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,11 +32,22 @@ class Link(Protocol):
         """Note how far the task has come; the latest value is stored soon. Any thread."""
 
     def renew(self) -> Awaitable[None]:
-        """Renew the lease now; Stopped when it is lost or the task should stop. On the loop."""
+        """Renew the lease; Stopped when it is lost or the task should stop.
+
+        For a coroutine the answer is awaited. For a plain function, which cannot await, the call
+        itself waits and raises, and returns `DONE`.
+        """
         ...
 
-    def renew_waiting(self) -> None:
-        """Do as `renew`, from a thread that may wait."""
+
+class _Done:
+    """Something to await that has happened already. (A coroutine would warn when it is not.)"""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Awaitable[None] = _Done()
 
 
 class Unlinked:
@@ -45,11 +56,9 @@ class Unlinked:
     def progress(self, value: dict[str, Any]) -> None:
         """Keep nothing."""
 
-    async def renew(self) -> None:
+    def renew(self) -> Awaitable[None]:
         """Renew nothing."""
-
-    def renew_waiting(self) -> None:
-        """Renew nothing."""
+        return DONE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,19 +118,15 @@ class Context:
         given = {"done": done, "total": total, "message": message}
         self.link.progress({name: value for name, value in given.items() if value is not None})
 
-    async def heartbeat(self) -> None:
+    def heartbeat(self) -> Awaitable[None]:
         """Make sure that the task is still ours, before something that cannot be undone.
 
+        `await context.heartbeat()` in a coroutine, `context.heartbeat()` in a plain function.
         Heartbeats happen by themselves; this renews the lease now, and raises Stopped when it is
         lost, or the task was cancelled or should stop for another reason.
         """
         self.raise_if_stopped()
-        await self.link.renew()
-
-    def heartbeat_sync(self) -> None:
-        """Do as `heartbeat`, in a plain function."""
-        self.raise_if_stopped()
-        self.link.renew_waiting()
+        return self.link.renew()
 
 
 class TaskLogger(logging.LoggerAdapter[logging.Logger]):
