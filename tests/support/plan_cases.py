@@ -170,6 +170,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("cancel_notify", "lock_timeout", "now", "queue_delete_lock", "queue_hold"), "no table"
     ),
+    "remaining": "for a worker that has nothing to do and may end; stops at what it finds",
     "queue_forget": "the keys of a queue that is deleted",
     "queue_limits_leases": "all leases, once when a queue gets limits",
     **dict.fromkeys(

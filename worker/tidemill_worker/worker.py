@@ -15,8 +15,10 @@ from tidemill.schema import wait_for_schema
 from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill.store.remaining import RemainingStore
 from tidemill.store.strangers import StrangerStore
 from tidemill_worker import metrics
+from tidemill_worker.burst import Burst
 from tidemill_worker.dispatcher import Dispatcher, Parts
 from tidemill_worker.drain import Drained, drain, leave
 from tidemill_worker.finisher import Finisher, Telling
@@ -31,6 +33,7 @@ from tidemill_worker.run import Run
 from tidemill_worker.runtimes import RUN_SECONDS
 from tidemill_worker.slots import Slots
 from tidemill_worker.strangers import Strangers
+from tidemill_worker.waiting import first_of
 
 log = logging.getLogger("tidemill.worker")
 
@@ -48,7 +51,7 @@ class Worker:
         self._db = Database.of(settings, application="tidemill-worker")
         store = self._store = Store.of(self._db)
         strict = settings.queue_order == "strict"
-        queues = parse_queues(settings.queues, strict=strict)
+        queues = self._queues = parse_queues(settings.queues, strict=strict)
         self._ledger = Ledger()
         self._registration = Registration(
             store,
@@ -82,6 +85,8 @@ class Worker:
         self._heart = self._make_heart()
         self._background = Group([], name="worker")
         self._hurry = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._stopping = asyncio.Event()
         self.failed = asyncio.Event()
         """Set when a part has ended by an error of its own: the worker should be stopped"""
         self._started = self._draining = self._marked = False
@@ -159,6 +164,7 @@ class Worker:
         if not self._started or self._draining:
             return Drained(0, 0, 0)
         self._draining = True
+        self._stopping.set()
         drained = await drain(
             self._dispatcher,
             self._slots,
@@ -169,6 +175,29 @@ class Worker:
         await leave(self._registration, self._ledger)
         await self._shut_down()
         return drained
+
+    async def run_until_empty(self, *, due_within: float = 0.0) -> bool:
+        """Work until nothing is left in the worker's queues: nothing waits, nothing runs anywhere.
+
+        With `due_within`, nothing is due within so many seconds either: retries, delays. What is
+        paused is not waited for. A worker that was not started is started, and stopped at the end.
+        Returns False when it was stopped, or failed, before all was done.
+        """
+        if not self._started:
+            async with self:
+                return await self.run_until_empty(due_within=due_within)
+        if self._stopping.is_set():
+            return False
+        store, types = RemainingStore(self._db), list(self._app.tasks)
+        burst = Burst(
+            look=lambda: store.look(self._queues, types=types, due_within=due_within),
+            held=lambda: self.leases,
+            moved=self._moved,
+            hint=self._dispatcher.hint,
+        )
+        emptied = asyncio.ensure_future(burst.until_empty())
+        await first_of(emptied, self._stopping.wait(), self.failed.wait())
+        return not emptied.cancelled() and emptied.result() is None
 
     def hurry(self) -> None:
         """Cut a drain short: what still runs is given back now."""
@@ -241,4 +270,5 @@ class Worker:
         self._room_changed()
 
     def _room_changed(self) -> None:
+        self._moved.set()
         self._dispatcher.room_changed()
