@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from tidemill.tracing import Trace
+
 _log = logging.getLogger("tidemill.task")
 
 
@@ -41,7 +43,7 @@ class Link(Protocol):
 
 
 class _Done:
-    """Something to await that has happened already. (A coroutine would warn when it is not.)"""
+    """Something to await that has happened; a coroutine would warn when it is not awaited."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield from ()
@@ -80,6 +82,8 @@ class Context:
     """When its timeout ends it, by `time.monotonic()`, which is also the event loop's `time()`"""
     stop_reason: StopReason | None = None
     link: Link = field(default_factory=Unlinked, repr=False)
+    span: Trace | None = field(default=None, repr=False)
+    """The span of this run, where middleware makes one"""
 
     @property
     def cancelled(self) -> bool:
@@ -93,8 +97,13 @@ class Context:
 
     @property
     def logger(self) -> "TaskLogger":
-        """A logger whose lines carry the task, its type, queue and attempt."""
+        """A logger whose lines carry the task, its type, queue, attempt and trace."""
         return TaskLogger(_log, self.described())
+
+    @property
+    def trace(self) -> Trace:
+        """This run's place in its trace; `str(context.trace)` is a `traceparent` to hand on."""
+        return self.span or Trace.of(self.id, self.headers)
 
     def described(self) -> dict[str, Any]:
         """Return what a log line says of the task."""
@@ -103,6 +112,7 @@ class Context:
             "type": self.type,
             "queue": self.queue,
             "attempt": self.attempt,
+            "trace_id": self.trace.trace_id,
         }
 
     def raise_if_stopped(self) -> None:
