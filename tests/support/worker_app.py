@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 
-from tidemill import App
+from tidemill import App, Context
 
 app = App()
 
@@ -55,3 +57,50 @@ def die(n: int) -> None:
 async def leave_a_thread(n: int, seconds: float) -> None:
     leave_trace("start", n)
     await asyncio.to_thread(time.sleep, seconds)
+
+
+@app.task
+async def block_the_loop(context: Context, n: int, seconds: float) -> int:
+    """Block for `seconds` at the first attempt; a second one returns at once."""
+    leave_trace("start", n)
+    if context.attempt == 1:
+        time.sleep(seconds)  # noqa: ASYNC251 - blocking the loop is the subject
+    leave_trace("end", n)
+    return os.getpid()
+
+
+@app.task
+async def never_ends(n: int) -> None:
+    leave_trace("start", n)
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+
+
+@app.task
+def never_returns(n: int) -> None:
+    leave_trace("start", n)
+    threading.Event().wait()
+
+
+@app.task
+async def is_told(context: Context, n: int) -> int:
+    """Wait at the first attempt until somebody says why it should stop."""
+    leave_trace("start", n)
+    if context.attempt == 1:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            leave_trace(str(context.stop_reason), n)
+    return os.getpid()
+
+
+@app.task
+def sees(context: Context, n: int) -> int:
+    """Look, at the first attempt, until there is a reason to stop; return all the same."""
+    leave_trace("start", n)
+    while context.attempt == 1 and context.stop_reason is None:
+        time.sleep(0.02)
+    if context.stop_reason is not None:
+        leave_trace(str(context.stop_reason), n)
+    return os.getpid()

@@ -16,6 +16,9 @@ from tidemill_worker.watch import Watch
 TURN_SECONDS = 0.01
 """A slot whose handlers never wait lets the rest of the loop run this often."""
 
+CLOSE_SECONDS = 1.0
+"""How long the end waits for handlers that were cancelled once more."""
+
 log = logging.getLogger("tidemill.worker")
 
 Record = Callable[[Run, Finish], None]
@@ -136,11 +139,15 @@ class Slots:
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Cut off the handlers that still run: their attempts have been recorded."""
+        """Cut off the handlers that still run: their attempts have been recorded.
+
+        One that ignores even this is left behind.
+        """
         self._watch.close()
         for slot in self._slots:
             slot.cancel()
-        await asyncio.gather(*self._slots, return_exceptions=True)
+        if self._slots:
+            await asyncio.wait(self._slots, timeout=CLOSE_SECONDS)
         self._executor.close()
 
     async def _slot(self) -> None:
