@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidemill.models import ClaimedTask, Finish
+from tidemill.redaction import redact
 from tidemill.sdk.context import StopReason
 from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Discard, Retry, Snooze
@@ -32,6 +33,22 @@ class Ended:
 
 class TimedOut(Exception):
     """The handler ran past its task's timeout."""
+
+
+class ProcessDied(Exception):
+    """The process of a handler ended before the handler did; the message says how."""
+
+
+class Reported(Exception):
+    """What a handler raised in a process of its own, described there as it is recorded.
+
+    `retried`: whether it may be retried at all; `after`: the delay that the handler asked for.
+    """
+
+    def __init__(self, recorded: dict[str, Any], retried: bool, after: float | None) -> None:  # noqa: FBT001 - as the frame has them
+        """Keep what that process said."""
+        super().__init__(recorded["message"])
+        self.recorded, self.retried, self.after = recorded, retried, after
 
 
 class Unstorable(Exception):
@@ -107,30 +124,39 @@ def timed_out(task: ClaimedTask) -> TimedOut:
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Return an error as it is recorded: type, message and the traceback's end."""
+    """Return an error as it is recorded: type, message and the traceback's end, without secrets."""
     frames = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
+    message = str(error) or type(error).__name__
     return {
         "type": type(error).__name__,
-        "message": _storable(str(error) or type(error).__name__)[:MESSAGE_CHARACTERS],
-        "traceback": _storable(frames)[-TRACEBACK_CHARACTERS:],
+        "message": _shown(message[: MESSAGE_CHARACTERS * 2])[:MESSAGE_CHARACTERS],
+        "traceback": _shown(frames[-TRACEBACK_CHARACTERS * 2 :])[-TRACEBACK_CHARACTERS:],
     }
+
+
+def _shown(text: str) -> str:
+    """Return what may be recorded; before the text is cut: half a secret looks like none."""
+    return redact(_storable(text))
+
+
+def may_retry(error: BaseException, defaults: TaskDefaults) -> bool:
+    """Return whether an attempt that raised `error` is retried while retries are left."""
+    if isinstance(error, Reported):
+        return error.retried
+    if isinstance(error, Retry | TimedOut | ProcessDied):
+        return True
+    if isinstance(error, (Discard, Unstorable, *defaults.discard_on)):
+        return False
+    return not defaults.retry_on or isinstance(error, (*defaults.retry_on, asyncio.CancelledError))
 
 
 def _delay(task: ClaimedTask, error: BaseException, defaults: TaskDefaults) -> float | None:
     """Return when to run again, or None for never."""
-    if task.retry_count >= task.max_retries or isinstance(error, Discard | Unstorable):
+    if task.retry_count >= task.max_retries or not may_retry(error, defaults):
         return None
-    if isinstance(error, Retry) and error.after is not None:
+    if isinstance(error, Retry | Reported) and error.after is not None:
         return error.after
-    if not isinstance(error, Retry | TimedOut) and not _retried(error, defaults):
-        return None
     return task.retry.delay_seconds(task.retry_count + 1)
-
-
-def _retried(error: BaseException, defaults: TaskDefaults) -> bool:
-    if isinstance(error, defaults.discard_on):
-        return False
-    return not defaults.retry_on or isinstance(error, (*defaults.retry_on, asyncio.CancelledError))
 
 
 def _storable(text: str) -> str:
