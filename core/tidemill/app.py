@@ -9,9 +9,11 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from tidemill import redaction
 from tidemill.client import Client
 from tidemill.errors import ConfigurationError, InvalidTask, TidemillError
 from tidemill.models import Enqueued, NewTask, TaskType
+from tidemill.redaction import Redact
 from tidemill.retry import RetryPolicy
 from tidemill.schedules import Missed, NewSchedule
 from tidemill.sdk.definition import (
@@ -33,9 +35,18 @@ class App:
     """A set of task types. `settings` are for `client`; left out, the environment is read."""
 
     def __init__(
-        self, *, settings: Settings | None = None, middleware: Sequence[Middleware] = ()
+        self,
+        *,
+        settings: Settings | None = None,
+        middleware: Sequence[Middleware] = (),
+        redact: Redact | None = None,
     ) -> None:
-        """Start without task types. The first of `middleware` is outermost."""
+        """Start without task types. The first of `middleware` is outermost.
+
+        `redact` takes secrets out of recorded errors and log lines, after the built-in rules.
+        """
+        if redact is not None:
+            redaction.process.add(redact)
         self._settings = settings
         self.middleware = tuple(middleware)
         self._client: Client | None = None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.models import ClaimedTask
 from tidemill.sdk.context import Context, StopReason
+from tidemill.tracing import Trace
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,4 +73,10 @@ class Run:
             "type": self.task.type,
             "queue": self.task.queue,
             "attempt": self.task.attempt,
+            "trace_id": self._trace().trace_id,
         }
+
+    def _trace(self) -> Trace:
+        if self.context is not None:
+            return self.context.trace
+        return Trace.of(self.task.id, self.task.headers or {})
