@@ -87,3 +87,16 @@ class RetryPolicy:
         if self.policy == "fixed":
             return fixed
         return fixed | {"factor": self.factor, "max_seconds": self.max_seconds}
+
+
+def delay_after_failure(
+    policy: RetryPolicy, *, retry_count: int, max_retries: int, after: float | None = None
+) -> float | None:
+    """Return in how many seconds a task that failed once more runs again; None: never.
+
+    `retry_count` are the retries charged before this failure, `after` the delay that was asked for
+    instead of the policy's.
+    """
+    if retry_count >= max_retries:
+        return None
+    return policy.delay_seconds(retry_count + 1) if after is None else after

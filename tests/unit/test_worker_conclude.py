@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.worker import claimed
+from tidemill.failures import MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS
 from tidemill.models import Finish
 from tidemill.retry import RetryPolicy
 from tidemill.sdk.context import StopReason
@@ -13,8 +14,6 @@ from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Discard, Retry, Snooze
 from tidemill.states import Outcome
 from tidemill_worker.conclude import (
-    MESSAGE_CHARACTERS,
-    TRACEBACK_CHARACTERS,
     Ended,
     conclude,
     described,

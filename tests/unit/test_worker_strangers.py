@@ -11,9 +11,9 @@ from tests.support.worker import Bench, claimed
 from tidemill import App
 from tidemill.errors import DatabaseUnavailable
 from tidemill.states import Outcome
-from tidemill.store.strangers import Returns
+from tidemill.store.strangers import PATIENCE_SECONDS, Returns, judged
 from tidemill_worker import strangers
-from tidemill_worker.strangers import PATIENCE_SECONDS, Strangers, judged
+from tidemill_worker.strangers import Strangers
 
 
 async def test_an_unknown_type_goes_back_uncharged_and_says_why() -> None:

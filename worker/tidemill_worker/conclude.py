@@ -10,15 +10,13 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.failures import error_record
 from tidemill.models import ClaimedTask, Finish
-from tidemill.redaction import redact
+from tidemill.retry import delay_after_failure
 from tidemill.sdk.context import StopReason
 from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Discard, Retry, Snooze
 from tidemill.states import Outcome
-
-TRACEBACK_CHARACTERS = 4000
-MESSAGE_CHARACTERS = 2000
 
 _NO_DEFAULTS = TaskDefaults()
 
@@ -45,7 +43,7 @@ class Reported(Exception):
     `retried`: whether it may be retried at all; `after`: the delay that the handler asked for.
     """
 
-    def __init__(self, recorded: dict[str, Any], retried: bool, after: float | None) -> None:  # noqa: FBT001 - as the frame has them
+    def __init__(self, recorded: dict[str, Any], retried: bool, after: float | None) -> None:
         """Keep what that process said."""
         super().__init__(recorded["message"])
         self.recorded, self.retried, self.after = recorded, retried, after
@@ -126,17 +124,7 @@ def timed_out(task: ClaimedTask) -> TimedOut:
 def described(error: BaseException) -> dict[str, Any]:
     """Return an error as it is recorded: type, message and the traceback's end, without secrets."""
     frames = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
-    message = str(error) or type(error).__name__
-    return {
-        "type": type(error).__name__,
-        "message": _shown(message[: MESSAGE_CHARACTERS * 2])[:MESSAGE_CHARACTERS],
-        "traceback": _shown(frames[-TRACEBACK_CHARACTERS * 2 :])[-TRACEBACK_CHARACTERS:],
-    }
-
-
-def _shown(text: str) -> str:
-    """Return what may be recorded; before the text is cut: half a secret looks like none."""
-    return redact(_storable(text))
+    return error_record(type(error).__name__, str(error) or type(error).__name__, frames)
 
 
 def may_retry(error: BaseException, defaults: TaskDefaults) -> bool:
@@ -152,13 +140,11 @@ def may_retry(error: BaseException, defaults: TaskDefaults) -> bool:
 
 def _delay(task: ClaimedTask, error: BaseException, defaults: TaskDefaults) -> float | None:
     """Return when to run again, or None for never."""
-    if task.retry_count >= task.max_retries or not may_retry(error, defaults):
+    if not may_retry(error, defaults):
         return None
-    if isinstance(error, Retry | Reported) and error.after is not None:
-        return error.after
-    return task.retry.delay_seconds(task.retry_count + 1)
-
-
-def _storable(text: str) -> str:
-    """Return `text` without what Postgres cannot hold: NUL and lone surrogates."""
-    return text.replace("\0", "�").encode("utf-8", "replace").decode("utf-8")
+    return delay_after_failure(
+        task.retry,
+        retry_count=task.retry_count,
+        max_retries=task.max_retries,
+        after=error.after if isinstance(error, Retry | Reported) else None,
+    )

@@ -1,30 +1,21 @@
-"""Tasks of types that this worker lacks: they go back uncharged, for a while.
+"""Tasks of types that this worker lacks: how often each went back is looked up, many at a time.
 
-Another worker, or this one's newer version, may have the type (a rolling deploy). Each return waits
-longer than the one before; a task that nobody has run within an hour of its first return is a dead
-letter. How often and since when is read from the task's history: this process may be a new one, and
-the others are at it too.
+The rule is `tidemill.store.strangers`.
 """
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from tidemill.batching import Batcher
-from tidemill.errors import Fault, TidemillError, UnknownType
+from tidemill.errors import TidemillError
 from tidemill.models import ClaimedTask, Finish
-from tidemill.states import Outcome
-from tidemill.store.strangers import Returns
+from tidemill.store.strangers import Returns, judged
 from tidemill_worker import metrics
-from tidemill_worker.conclude import described
 
-SHORTEST_SECONDS = 1.0
-LONGEST_SECONDS = 30.0
-PATIENCE_SECONDS = 3600.0
 LOOK_UP_SECONDS = 2.0
 """How long to wait for the history; without it a task is treated as one that never went back."""
 
@@ -47,7 +38,7 @@ class Strangers:
 
     async def end(self, task: ClaimedTask) -> Finish:
         """Return the end of this attempt."""
-        metrics.UNKNOWN_TYPES.labels(task.type).inc()
+        metrics.UNKNOWN_TYPES.labels(metrics.type_label(task.type)).inc()
         self._say(task.type)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
@@ -69,19 +60,3 @@ class Strangers:
         if now - self._said_at.get(kind, float("-inf")) >= SAY_SECONDS:
             self._said_at[kind] = now
             log.warning("no handler for type %s: its tasks go back for others", kind)
-
-
-def judged(task: ClaimedTask, returns: Returns) -> Finish:
-    """Return the end of an attempt without a handler, after so many of them."""
-    dead = returns.seconds >= PATIENCE_SECONDS
-    return Finish(
-        lease=task.lease,
-        outcome=Outcome.FAILED if dead else Outcome.SNOOZED,
-        delay_seconds=None if dead else _delay(returns.times),
-        error=described(UnknownType(Fault("type", "has no handler in this worker", task.type))),
-    )
-
-
-def _delay(times: int) -> float:
-    most = min(LONGEST_SECONDS, 2 * SHORTEST_SECONDS * 2 ** min(times, 10))
-    return random.uniform(most / 2, most)
