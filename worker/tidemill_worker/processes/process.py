@@ -1,0 +1,218 @@
+"""One handler process, as the worker sees it. See the package for the processes and channels."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+from tidemill.errors import ConfigurationError
+from tidemill.sdk.context import Context, Stopped, StopReason
+from tidemill_worker.conclude import Ended, ProcessDied
+from tidemill_worker.processes import records
+from tidemill_worker.processes.outcome import ended_of
+from tidemill_worker.processes.program import Program, begin
+from tidemill_worker.processes.wire import BadFrame, Frame, encode, read
+
+START_SECONDS = 60.0
+"""How long a new process may take to import the app and open its resources."""
+STOP_SECONDS = 0.4
+"""How long a handler has after it was asked to stop before SIGTERM, and then before SIGKILL: both
+together less than what the watch grants."""
+GONE_SECONDS = 10.0
+"""How long a guard may take to end everything and say so, before it is killed itself."""
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A task for a process: the frame, who hears of its run, why it must stop, its bound."""
+
+    frame: Frame
+    context: Context
+    reason: Callable[[], StopReason | None]
+    max_memory_mb: int | None = None
+
+
+class Process:
+    """Runs one task at a time. It is `reusable` until it has died or had to be forced."""
+
+    def __init__(self, program: Program) -> None:
+        """Hear `program`, which has just been started; use `start`."""
+        self._program = program
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._order: Order | None = None
+        self._ended: asyncio.Future[Ended] | None = None
+        self._answers: set[asyncio.Task[None]] = set()
+        self._listening = asyncio.create_task(self._listen())
+        self.pid = 0
+        self.held = 0
+        """What it held after its last task, in bytes"""
+        self.reusable = True
+
+    @classmethod
+    async def start(cls, origin: Frame) -> Self:
+        """Return a process that can run the handlers of `origin`.
+
+        Raises ConfigurationError when it cannot find them or open their resources, ProcessDied
+        when it dies or takes too long.
+        """
+        process = cls(await begin(origin, records.levels()))
+        await process._has_started()
+        return process
+
+    async def _has_started(self) -> None:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready
+        except BaseException as error:
+            self.kill()
+            await self.gone()
+            if isinstance(error, TimeoutError):
+                raise ProcessDied(f"did not start within {START_SECONDS:g} s") from None
+            raise
+
+    async def run(self, order: Order) -> Ended:
+        """Run a task to its end. Cancelled, it stops the handler, by force if need be."""
+        self._order = order
+        self._ended = asyncio.get_running_loop().create_future()
+        if not self.reusable:
+            self._end(ProcessDied("ended before the task reached it"))
+        self._tell_guard(f"limit {(order.max_memory_mb or 0) * _MEGABYTE}")
+        self._send(order.frame)
+        try:
+            await asyncio.wait([self._ended])
+        except asyncio.CancelledError:
+            await self._stopped(self._ended, order.reason())
+        finally:
+            self._order = None
+            self._tell_guard("limit 0")
+        return self._ended.result() if self._ended.done() else Ended(error=ProcessDied("hangs"))
+
+    async def close(self, seconds: float) -> None:
+        """Let it close its resources and end; kill it after `seconds`."""
+        self.reusable = False
+        self._send({"is": "close"})
+        try:
+            await asyncio.wait([self._listening], timeout=seconds)
+        finally:
+            self.kill()
+        await self.gone()
+
+    def kill(self) -> None:
+        """End it and everything that comes from it."""
+        self.reusable = False
+        self._tell_guard("kill")
+
+    async def gone(self) -> None:
+        """Wait for its end after `kill`."""
+        await asyncio.wait([self._listening], timeout=GONE_SECONDS)
+        if not self._listening.done():  # the guard is stopped, or hangs
+            self._program.process.kill()
+            await asyncio.wait([self._listening], timeout=GONE_SECONDS)
+        self._listening.cancel()
+
+    async def _stopped(self, ended: "asyncio.Future[Ended]", reason: StopReason | None) -> None:
+        """Ask the handler to stop, then make it: at once when nobody says why."""
+        steps: list[Callable[[], object]] = [self.kill]
+        if reason is not None:
+            ask = partial(self._send, {"is": "stop", "reason": reason})
+            steps = [ask, self._terminate, self.kill]
+        try:
+            for step in steps:
+                step()
+                await asyncio.wait([ended], timeout=STOP_SECONDS)
+                if ended.done():
+                    return
+            await self.gone()
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+
+    def _terminate(self) -> None:
+        self.reusable = False
+        self._tell_guard("term")
+
+    async def _listen(self) -> None:
+        """Hear the process until it ends; then the guard's word of how."""
+        try:
+            while (frame := await read(self._program.frames)) is not None:
+                self._hear(frame)
+            error = ProcessDied(_described(await self._program.reports.read()))
+        except BadFrame as bad:
+            self.kill()
+            await self._program.reports.read()
+            error = ProcessDied(f"was killed because it sent what is no message of ours: {bad}")
+        finally:
+            self.reusable = False
+            self._program.close()
+        self._end(error)
+
+    def _end(self, error: ProcessDied) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(Ended(error=error))
+
+    def _hear(self, frame: Frame) -> None:
+        kind = frame["is"]
+        if kind == "log":
+            records.handle(frame["record"])
+        elif kind == "ready" and not self._ready.done():
+            self.pid = frame["pid"]
+            self._ready.set_result(None)
+        elif kind == "refused" and not self._ready.done():
+            self._ready.set_exception(ConfigurationError(frame["error"]))
+        elif kind == "ended" and self._ended is not None and not self._ended.done():
+            self.held = frame["held"]
+            self._ended.set_result(ended_of(frame))
+        elif kind == "progress" and self._order is not None:
+            self._order.context.link.progress(frame["value"])
+        elif kind == "renew":
+            self._answer(self._renewed(frame["number"]))
+
+    def _answer(self, answer: Any) -> None:
+        task = asyncio.create_task(answer)
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _renewed(self, number: int) -> None:
+        answer: Frame = {"is": "renewed", "number": number}
+        try:
+            if self._order is not None:
+                renewal: Awaitable[None] = self._order.context.heartbeat()
+                await renewal
+        except Stopped as stopped:
+            answer["stopped"] = str(stopped)
+        except Exception as error:  # noqa: BLE001 - the handler gets it
+            answer["error"] = f"{type(error).__name__}: {error}"
+        self._send(answer)
+
+    def _send(self, frame: Frame) -> None:
+        self._program.send(encode(frame))
+
+    def _tell_guard(self, order: str) -> None:
+        self._program.order(f"{order}\n".encode())
+
+
+def _described(report: bytes) -> str:
+    """Return in words how a process ended, from the guard's report."""
+    if not report:
+        return "ended, and its guard with it"
+    ended = json.loads(report)
+    if "held" in ended:
+        held, limit = ended["held"] // _MEGABYTE, ended["limit"] // _MEGABYTE
+        return f"held {held} MB, more than max_memory_mb={limit}"
+    if "signal" in ended:
+        return f"killed by {_name(ended['signal'])}"
+    return f"ended with exit code {ended['exit']}"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
