@@ -1,18 +1,23 @@
 """From a claimed task to the `Finish` that records its end: decode, run, conclude."""
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from tidemill.errors import InvalidTask
 from tidemill.models import ClaimedTask, Finish
 from tidemill.sdk.context import Context
-from tidemill.sdk.definition import TaskDefinition
+from tidemill.sdk.definition import RunMode, TaskDefinition
+from tidemill.sdk.middleware import Call, Middleware
+from tidemill_worker.around import Around, around
 from tidemill_worker.conclude import Ended, Unstorable, conclude, fail
+from tidemill_worker.ledger import Ledger
+from tidemill_worker.links import Links
+from tidemill_worker.resources import Resources
 from tidemill_worker.run import Run
 from tidemill_worker.stepping import Suspended, first_step
 from tidemill_worker.threads import Threads
@@ -22,18 +27,27 @@ Definition = TaskDefinition[..., Any]
 Unknown = Callable[[ClaimedTask], Coroutine[Any, Any, Finish]]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A handler and its decoded arguments."""
+class Children(Protocol):
+    """Runs handlers in child processes."""
 
-    definition: Definition
-    arguments: dict[str, Any]
-    context: Context | None
+    async def run(self, definition: Definition, run: Run, context: Context) -> Ended:
+        """Run the task in a child; when cancelled, end what the child does and return."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What handlers run in, beside their payload."""
+
+    links: Links = field(default_factory=lambda: Links(Ledger()))
+    middleware: Sequence[Middleware] = ()
+    resources: Resources = field(default_factory=Resources)
+    children: Children | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A task whose end is to be awaited: its handler waits, or runs in a thread."""
+    """A task whose end is to be awaited: its handler waits, or runs elsewhere."""
 
     end: Coroutine[Any, Any, Finish | None]
 
@@ -42,7 +56,11 @@ class Executor:
     """Runs one claimed task after the other; every way through ends in a value."""
 
     def __init__(
-        self, definitions: Mapping[str, Definition], watch: Watch, unknown: Unknown
+        self,
+        definitions: Mapping[str, Definition],
+        watch: Watch,
+        unknown: Unknown,
+        surroundings: Surroundings,
     ) -> None:
         """Run the handlers of `definitions`; `watch` sees to their timeouts.
 
@@ -51,6 +69,10 @@ class Executor:
         self._definitions = definitions
         self._unknown = unknown
         self._watch = watch
+        self._links = surroundings.links
+        self._around = around(surroundings.middleware)
+        self._resources = surroundings.resources
+        self._children = surroundings.children
         self._threads = Threads()
 
     def begin(self, run: Run) -> Finish | Pending | None:
@@ -58,54 +80,88 @@ class Executor:
 
         Returns its end; or what to await for it; or None when its lease is lost.
         """
-        call = self._prepare(run.task)
-        if not isinstance(call, Call):
-            return call
-        run.context = call.context
+        definition = self._definitions.get(run.task.type)
+        if definition is None:
+            return Pending(self._unknown(run.task))
+        arguments = self._decode(run.task, definition)
+        if not isinstance(arguments, dict):
+            return arguments
         run.start(time.monotonic())
-        arguments = () if call.context is None else (call.context,)
-        definition = call.definition
-        if not definition.is_async:
-            handler = partial(definition.function, *arguments, **call.arguments)
-            return Pending(_finished(run, self._in_thread(handler, run), definition))
-        ended = first_step(definition.function(*arguments, **call.arguments))
+        context = run.context = self._context(run)
+        call = self._call(definition, run, context, arguments)
+        handler = call() if self._around is None else _surrounded(self._around, context, call)
+        ended = first_step(handler, context)
         if isinstance(ended, Suspended):
-            return Pending(_finished(run, self._go_on(ended, run), definition))
+            return Pending(self._finished(ended, run, definition))
         return _finish(run, ended, definition)
 
     def close(self) -> None:
         """Let go of the threads."""
         self._threads.close()
 
-    def _prepare(self, task: ClaimedTask) -> Call | Finish | Pending:
-        definition = self._definitions.get(task.type)
-        if definition is None:
-            return Pending(self._unknown(task))
+    def _decode(self, task: ClaimedTask, definition: Definition) -> dict[str, Any] | Finish:
         try:
             arguments = definition.codec.decode(task.payload)
         except InvalidTask as error:
             return fail(task, error, seconds=0.0, final=True)
         except Exception as error:  # noqa: BLE001 - a validator of the user's own; it may raise anything
             return fail(task, error, seconds=0.0, defaults=definition.defaults)
-        return Call(definition, arguments, _context(task) if definition.wants_context else None)
+        if definition.resources:
+            arguments.update(self._resources.of(definition))
+        return arguments
 
-    async def _go_on(self, handler: Suspended, run: Run) -> Ended:
-        with self._watch.coroutine(run):
-            return await handler.ended()
+    def _call(
+        self, definition: Definition, run: Run, context: Context, arguments: dict[str, Any]
+    ) -> Callable[[], Coroutine[Any, Any, Any]]:
+        """Return what makes the coroutine that is the handler's run, in whatever mode."""
+        if definition.mode is RunMode.PROCESS:
+            return partial(self._in_child, definition, run, context)
+        given = (context,) if definition.wants_context else ()
+        handler = partial(definition.function, *given, **arguments)
+        if definition.mode is RunMode.LOOP:
+            return handler
+        return partial(self._in_thread, handler, run)
 
-    async def _in_thread(self, handler: partial[Any], run: Run) -> Ended:
+    async def _in_thread(self, handler: partial[Any], run: Run) -> Any:
         """Run a plain function. Nothing can stop it: the watch records its timeout, it goes on."""
-        with self._watch.thread(run):
-            try:
-                return Ended(value=await self._threads.run(handler))
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # noqa: BLE001 - what it means is decided in `conclude`
-                return Ended(error=error)
+        run.in_thread = True
+        try:
+            return await self._threads.run(handler)
+        finally:
+            run.in_thread = False
+
+    async def _in_child(self, definition: Definition, run: Run, context: Context) -> Any:
+        if self._children is None:
+            raise RuntimeError("there are no child processes here")
+        ended = await self._children.run(definition, run, context)
+        if ended.error is not None:
+            raise ended.error
+        return ended.value
+
+    async def _finished(
+        self, handler: Suspended, run: Run, definition: Definition
+    ) -> Finish | None:
+        with self._watch.over(run):
+            ended = await handler.ended()
+        return _finish(run, ended, definition)
+
+    def _context(self, run: Run) -> Context:
+        task = run.task
+        return Context(
+            id=task.id,
+            type=task.type,
+            queue=task.queue,
+            attempt=task.attempt,
+            max_retries=task.max_retries,
+            timeout_seconds=task.timeout_seconds,
+            headers=task.headers or {},
+            deadline=run.timeout_at,
+            link=self._links.of(task),
+        )
 
 
-async def _finished(run: Run, ended: Awaitable[Ended], definition: Definition) -> Finish | None:
-    return _finish(run, await ended, definition)
+async def _surrounded(around: Around, context: Context, call: Call) -> Any:
+    return await around(context, call)
 
 
 def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:
@@ -117,18 +173,6 @@ def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:
         reason=run.stop_reason,
         seconds=run.seconds(),
         defaults=definition.defaults,
-    )
-
-
-def _context(task: ClaimedTask) -> Context:
-    return Context(
-        id=task.id,
-        type=task.type,
-        queue=task.queue,
-        attempt=task.attempt,
-        max_retries=task.max_retries,
-        timeout_seconds=task.timeout_seconds,
-        headers=task.headers or {},
     )
 
 

@@ -22,6 +22,7 @@ class Run:
         "claimed_at",
         "concluded",
         "context",
+        "in_thread",
         "lease_until",
         "runner",
         "started_at",
@@ -42,7 +43,9 @@ class Run:
         self.stop_reason: StopReason | None = None
         self.context: Context | None = None
         self.runner: asyncio.Task[Any] | None = None
-        """The asyncio task to cancel when the handler must stop; None = nothing can be cancelled"""
+        """The asyncio task to cancel when the handler must stop; None = it does not wait yet"""
+        self.in_thread = False
+        """A plain function runs in a thread: nothing but itself can end it"""
         self.concluded = False
         """An outcome has gone to the finisher, or the lease is lost: no second one follows"""
 
@@ -59,7 +62,7 @@ class Run:
         self.stopped_at = time.monotonic()
         if self.context is not None:
             self.context.stop_reason = reason
-        if self.runner is not None:
+        if self.runner is not None and not self.in_thread:
             self.runner.cancel(f"the task must stop: {reason}")
 
     def seconds(self) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tidemill.models import Finish
 from tidemill.sdk.context import StopReason
 from tidemill_worker.conclude import Ended, conclude, release
-from tidemill_worker.executor import Definition, Executor, Pending, Unknown
+from tidemill_worker.executor import Definition, Executor, Pending, Surroundings, Unknown
 from tidemill_worker.run import Run
 from tidemill_worker.watch import Watch
 
@@ -40,6 +40,7 @@ class Slots:
         record: Record,
         lose: Lose,
         unknown: Unknown,
+        surroundings: Surroundings | None = None,
     ) -> None:
         """Start no slot yet."""
         self._concurrency = concurrency
@@ -47,7 +48,7 @@ class Slots:
         self._waiting: deque[Run] = deque()
         self._slots: set[asyncio.Task[None]] = set()
         self._watch = Watch(self._abandon)
-        self._executor = Executor(definitions, self._watch, unknown)
+        self._executor = Executor(definitions, self._watch, unknown, surroundings or Surroundings())
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -83,6 +84,11 @@ class Slots:
     def busy_seconds(self, now: float) -> float:
         """Return for how long any slot has been in use, at `now` (monotonic)."""
         return self._busy_seconds + (0.0 if self._idle.is_set() else now - self._busy_since)
+
+    def seconds_left(self, now: float) -> float:
+        """Return how long until every handler has ended or run out of time, at the latest."""
+        ends = (run.timeout_at for run in self._watch.runs if not run.concluded)
+        return max(0.0, max(ends, default=now) - now)
 
     def offer(self, runs: Iterable[Run]) -> None:
         """Run these when slots are free."""

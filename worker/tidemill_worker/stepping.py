@@ -13,12 +13,15 @@ from functools import partial
 from types import coroutine
 from typing import Any
 
+from tidemill.sdk.context import Context as TaskContext
+from tidemill.sdk.context import current
 from tidemill_worker.conclude import Ended
 
 
-def first_step(handler: Coroutine[Any, Any, Any]) -> "Ended | Suspended":
-    """Run `handler` until it ends or first waits."""
+def first_step(handler: Coroutine[Any, Any, Any], task: TaskContext) -> "Ended | Suspended":
+    """Run `handler` until it ends or first waits; `current` is `task` in its context."""
     context = copy_context()
+    context.run(current.set, task)
     try:
         waits_for = context.run(handler.send, None)
     except StopIteration as end:

@@ -24,7 +24,7 @@ class Watch:
     def __init__(self, abandon: Callable[[Run], None]) -> None:
         """Watch nothing yet."""
         self._abandon = abandon
-        self._runs: dict[Run, bool] = {}
+        self._runs: set[Run] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -37,16 +37,17 @@ class Watch:
         return list(self._runs)
 
     @contextmanager
-    def coroutine(self, run: Run) -> Generator[None]:
-        """Watch a run whose coroutine the current asyncio task steps."""
+    def over(self, run: Run) -> Generator[None]:
+        """Watch a run whose end the current asyncio task awaits."""
         run.runner = asyncio.current_task()
-        yield from self._watched(run, in_thread=False)
-        run.runner = None
-
-    @contextmanager
-    def thread(self, run: Run) -> Generator[None]:
-        """Watch a run whose function has a thread: nothing but itself can stop it."""
-        yield from self._watched(run, in_thread=True)
+        self._runs.add(run)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
+        try:
+            yield
+        finally:
+            self._runs.discard(run)
+            run.runner = None
 
     def close(self) -> None:
         """Stop watching."""
@@ -55,27 +56,18 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    def _watched(self, run: Run, *, in_thread: bool) -> Generator[None]:
-        self._runs[run] = in_thread
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
-        try:
-            yield
-        finally:
-            self._runs.pop(run, None)
-
     def _look(self) -> None:
         self._timer = None
         now = time.monotonic()
-        for run, in_thread in list(self._runs.items()):
+        for run in self.runs:
             if now >= run.timeout_at:
                 run.stop(StopReason.TIMEOUT)
-            if not run.concluded and now >= run.stopped_at + _grace(run, in_thread=in_thread):
+            if not run.concluded and now >= run.stopped_at + _grace(run):
                 self._abandon(run)
         if self._runs:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
 
 
-def _grace(run: Run, *, in_thread: bool) -> float:
-    patient = not in_thread or run.stop_reason is StopReason.CANCELLED
+def _grace(run: Run) -> float:
+    patient = not run.in_thread or run.stop_reason is StopReason.CANCELLED
     return STOP_GRACE_SECONDS if patient else 0.0
