@@ -89,6 +89,8 @@ class Task:
     cancel_requested_at: datetime | None
     last_error: dict[str, Any] | None
     result: Any
+    progress: dict[str, Any] | None = None
+    """While it runs: how far its handler says that it has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +138,14 @@ class Lease(NamedTuple):
     token: int
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class ClaimedTask:
     """A task and the lease on it. `attempt` counts from 1.
 
     `has_body` is False when retention or a hand has removed the body: nothing can run, the claimer
     buries it. `expired` says that `expires_at` had passed when it was claimed, `type_paused` that
-    its type is paused: the claimer sets it aside.
+    its type is paused: the claimer sets it aside. `waited_seconds` is for how long it could have
+    been claimed before.
     """
 
     lease: Lease
@@ -166,6 +169,7 @@ class ClaimedTask:
     created_at: datetime | None
     expires_at: datetime | None
     type_paused: bool = False
+    waited_seconds: float = 0.0
 
     @property
     def id(self) -> UUID:

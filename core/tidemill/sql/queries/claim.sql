@@ -120,7 +120,8 @@ SELECT l.task_id, l.lease_token, l.lease_seconds, l.queue_id, l.priority, l.seq,
        body.id IS NOT NULL AS has_body, body.type, body.name, body.payload, body.headers, body.retry,
        body.max_retries, body.timeout_seconds, body.created_at, body.expires_at,
        coalesce(body.expires_at <= statement_timestamp(), false) AS expired,
-       coalesce(body.type = ANY (ARRAY(SELECT k.name FROM tidemill.task_types k WHERE k.paused)), false) AS type_paused
+       coalesce(body.type = ANY (ARRAY(SELECT k.name FROM tidemill.task_types k WHERE k.paused)), false) AS type_paused,
+       date_part('epoch', statement_timestamp() - l.ready_at) AS waited_seconds
   FROM leased l
   LEFT JOIN LATERAL (SELECT t.* FROM tidemill.tasks t WHERE t.id = l.task_id LIMIT 1) AS body ON true
  ORDER BY l.turn
