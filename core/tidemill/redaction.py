@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 from urllib.parse import unquote, urlsplit
 
 from tidemill.setting import about
@@ -132,8 +132,9 @@ class Redactor:
 def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
     """Yield the secret values of an environment."""
     for name, value in environ.items():
-        named = _SECRET_NAME.search(name) and not name.upper().endswith(("_FILE", "_PATH"))
-        yield from _in_value(value, is_secret=bool(named))
+        is_place = name.upper().endswith(("_FILE", "_PATH", "_DIR")) or name in {"PWD", "OLDPWD"}
+        is_secret = not is_place and is_secret_name(name)
+        yield from _in_value(value, is_secret=is_secret)
 
 
 def is_secret_name(name: str) -> bool:
@@ -154,18 +155,24 @@ def redact_value(value: Any, name: str = "") -> Any:
     """Return a JSON-like value with its texts redacted; `name` is of the field that holds it."""
     if isinstance(value, str):
         return MASK if value and is_secret_name(name) else process(value)
-    if isinstance(value, Mapping):
-        fields_of: Mapping[Any, Any] = value
-        return {key: redact_value(each, str(key)) for key, each in fields_of.items()}
-    if isinstance(value, list | tuple):
-        members: Sequence[Any] = value
-        return [redact_value(each, name) for each in members]
+    if _is_object(value):
+        return {key: redact_value(each, str(key)) for key, each in value.items()}
+    if _is_list(value):
+        return [redact_value(each, name) for each in value]
     return value
 
 
 def hide(settings: Settings) -> None:
     """Hide the secrets among these settings: they may come from a command line or from code."""
     process.hide(*(getattr(settings, each.name) for each in fields(settings) if about(each).secret))
+
+
+def _is_object(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)
 
 
 def _applied(own: Redact, text: str) -> str:

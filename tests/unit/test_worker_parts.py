@@ -17,7 +17,7 @@ from tidemill_worker.ledger import Ledger
 from tidemill_worker.probes import Health
 from tidemill_worker.queues import parse_queues
 from tidemill_worker.run import Run
-from tidemill_worker.runtimes import RunTimes
+from tidemill_worker.runtimes import Seconds
 
 
 def test_queues_are_names_or_all() -> None:
@@ -48,7 +48,8 @@ def test_only_in_a_pod_a_worker_names_its_container_s_instance() -> None:
 
 
 def test_run_times_are_a_prometheus_histogram() -> None:
-    times, registry = RunTimes(), CollectorRegistry()
+    times = Seconds("tidemill_worker_run_seconds", "How long", "type")
+    registry = CollectorRegistry()
     registry.register(times)
     for seconds in (0.001, 0.005, 0.3, 100_000):
         times.observe("a", seconds)

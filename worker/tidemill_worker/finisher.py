@@ -191,7 +191,7 @@ class Finisher(Service):
             for run, finish in ends
         )
         for (kind, outcome, queue_id, queue), count in kinds.items():
-            metrics.ATTEMPTS.labels(kind, outcome.value).inc(count)
+            metrics.ATTEMPTS.labels(metrics.type_label(kind), outcome.value).inc(count)
             outcomes[outcome] += count
             if self._telling.limited(queue_id):
                 self._telling.freed(queue)

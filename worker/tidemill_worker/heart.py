@@ -178,6 +178,7 @@ class Heart(Service):
             if not isinstance(error, TidemillError | TimeoutError):
                 log.exception("a heartbeat failed")
             self._failing = True
+            metrics.HEARTBEATS.labels("failed").inc()
             metrics.DATABASE_ERRORS.labels("heartbeat").inc()
             backoff.log(log, "heartbeats fail, nothing is claimed meanwhile", error)
             return False
@@ -202,6 +203,7 @@ class Heart(Service):
                 await self._extend(store, home, runs[start : start + BATCH], lease_seconds)
         if now - self._beaten_at >= self._interval() or self._failing:
             state = await store.workers.heartbeat(self._worker())
+            metrics.HEARTBEATS.labels("ok").inc()
             self._beaten_at = now
             home.call_soon_threadsafe(self._hearing.marked, state.draining)
             if not state.known:
@@ -244,6 +246,7 @@ class Heart(Service):
         by_lease = {run.task.lease: run for run in runs}
         sent_at = time.monotonic()
         answers = await store.leases.extend(list(by_lease), lease_seconds)
+        metrics.LEASES_EXTENDED.inc(sum(answer.held for answer in answers))
         for answer in answers:
             self._note(answer, by_lease[answer.lease], lease_until(sent_at, lease_seconds), home)
 

@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from tidemill.errors import ConfigurationError
 from tidemill.metrics import REGISTRY
 from tidemill.settings import Settings
+from tidemill_worker import metrics
 from tidemill_worker.ledger import Ledger
 
 STUCK_SECONDS = 30.0
@@ -29,14 +30,26 @@ class Health:
         self._ready = ready
         self._beat_at = time.monotonic()
         self._loop_turned_at = self._beat_at
+        self._asked_at: float | None = None
 
     def turned(self, home: asyncio.AbstractEventLoop) -> None:
         """Note that the heart's loop turns, and ask the worker's loop whether it does."""
         self._beat_at = time.monotonic()
-        home.call_soon_threadsafe(self._loop_turned)
+        if self._asked_at is None:
+            self._asked_at = self._beat_at
+            home.call_soon_threadsafe(self._loop_turned)
+
+    @property
+    def blocked_seconds(self) -> float:
+        """For how long the worker's loop has owed an answer; 0 when it owes none."""
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else time.monotonic() - asked_at
 
     def _loop_turned(self) -> None:
         self._loop_turned_at = time.monotonic()
+        asked_at, self._asked_at = self._asked_at, None
+        if asked_at is not None:
+            metrics.LOOP_LAG.observe(self._loop_turned_at - asked_at)
 
     @property
     def ready(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ from tidemill_worker.burst import Burst
 from tidemill_worker.dispatcher import Dispatcher, Parts
 from tidemill_worker.drain import Drained, drain, leave
 from tidemill_worker.finisher import Finisher, Telling
+from tidemill_worker.gauges import Figures
 from tidemill_worker.heart import Hearing, Heart
 from tidemill_worker.identity import describe
 from tidemill_worker.ledger import Ledger
@@ -30,7 +32,6 @@ from tidemill_worker.probes import Health
 from tidemill_worker.queues import parse_queues
 from tidemill_worker.registration import Registration
 from tidemill_worker.run import Run
-from tidemill_worker.runtimes import RUN_SECONDS
 from tidemill_worker.slots import Slots
 from tidemill_worker.strangers import Strangers
 from tidemill_worker.waiting import first_of
@@ -82,11 +83,13 @@ class Worker:
             allowed=self._may_claim,
             failed=self._fail,
         )
+        self._health = Health(self._ledger, lambda: self.ready)
         self._heart = self._make_heart()
         self._background = Group([], name="worker")
         self._hurry = asyncio.Event()
-        self._moved = asyncio.Event()
         self._stopping = asyncio.Event()
+        self.moved = asyncio.Event()
+        """Set whenever tasks have ended. Who waits for it clears it, looks, and waits"""
         self.failed = asyncio.Event()
         """Set when a part has ended by an error of its own: the worker should be stopped"""
         self._started = self._draining = self._marked = False
@@ -121,6 +124,11 @@ class Worker:
         return self._slots.in_use
 
     @property
+    def finished(self) -> int:
+        """How many attempts have ended here so far."""
+        return self._slots.finished
+
+    @property
     def claiming(self) -> bool:
         """Whether it claims: its heartbeats work, and it is neither marked nor draining."""
         return self.ready and self._heart.beating
@@ -153,23 +161,27 @@ class Worker:
                 await leave(self._registration, self._ledger)
             await self._shut_down()
             raise
-        metrics.SLOTS.set(self._settings.concurrency)
-        metrics.SLOTS_IN_USE.set_function(lambda: self._slots.in_use)
-        metrics.LEASES_HELD.set_function(lambda: len(self._ledger))
+        metrics.GAUGES.watch(self, self._figures)
         self._started = True
         await self._dispatcher.start()
 
-    async def stop(self) -> Drained:
-        """Drain, record what there is to record, sign off; return how it went."""
+    async def stop(self, *, patient: bool = False) -> Drained:
+        """Drain, record what there is to record, sign off; return how it went.
+
+        Running tasks get the drain time; with `patient`, also what is left of their timeouts.
+        """
         if not self._started or self._draining:
             return Drained(0, 0, 0)
         self._draining = True
         self._stopping.set()
+        seconds = self._settings.drain_seconds
+        if patient:
+            seconds = max(seconds, self._slots.seconds_left(time.monotonic()))
         drained = await drain(
             self._dispatcher,
             self._slots,
             self._finisher,
-            seconds=self._settings.drain_seconds,
+            seconds=seconds,
             hurry=self._hurry,
         )
         await leave(self._registration, self._ledger)
@@ -192,7 +204,7 @@ class Worker:
         burst = Burst(
             look=lambda: store.look(self._queues, types=types, due_within=due_within),
             held=lambda: self.leases,
-            moved=self._moved,
+            moved=self.moved,
             hint=self._dispatcher.hint,
         )
         emptied = asyncio.ensure_future(burst.until_empty())
@@ -212,7 +224,20 @@ class Worker:
         await self._store.schedules.register(self._app.schedules, app=app)
         await self._registration.enter()
 
+    def _figures(self) -> Figures:
+        return Figures(
+            slots=self._settings.concurrency,
+            slots_in_use=self._slots.in_use,
+            slots_stuck=self._slots.stuck,
+            tasks_waiting=self._slots.waiting,
+            leases_held=len(self._ledger),
+            outcomes_waiting=len(self._finisher),
+            claiming=int(self.claiming),
+            loop_blocked_seconds=self._health.blocked_seconds,
+        )
+
     async def _shut_down(self) -> None:
+        metrics.GAUGES.forget(self)
         await self._dispatcher.stop()
         await self._background.stop()
         await self._slots.close()
@@ -228,9 +253,12 @@ class Worker:
             failed=self._fail,
             marked=self._mark,
         )
-        health = Health(self._ledger, lambda: self.ready)
         return Heart(
-            self._settings, self._ledger, lambda: self._registration.worker, hearing, health
+            self._settings,
+            self._ledger,
+            lambda: self._registration.worker,
+            hearing,
+            self._health,
         )
 
     def _may_claim(self) -> bool:
@@ -248,8 +276,7 @@ class Worker:
             self._heart.look_for_cancels()
 
     def _record(self, run: Run, finish: Finish) -> None:
-        if finish.run_seconds:
-            RUN_SECONDS.observe(run.task.type, finish.run_seconds)
+        metrics.ended(run, finish)
         self._finisher.add(run, finish)
 
     def _is_limited(self, queue_id: int) -> bool:
@@ -270,5 +297,5 @@ class Worker:
         self._room_changed()
 
     def _room_changed(self) -> None:
-        self._moved.set()
+        self.moved.set()
         self._dispatcher.room_changed()
