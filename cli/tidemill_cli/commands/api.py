@@ -5,7 +5,7 @@ import signal
 
 import click
 
-from tidemill import logs
+from tidemill import garbage, logs
 from tidemill.settings import Settings
 from tidemill_api.server import serve
 from tidemill_cli.options import DATABASE, LOGS, with_settings
@@ -32,6 +32,7 @@ Examples:
 def command(settings: Settings) -> int:
     """Run the HTTP API until SIGTERM or Ctrl-C; requests under way are answered first."""
     logs.configure(settings, component="api")
+    garbage.spare()
     asyncio.run(_serve(settings))
     return 0
 
