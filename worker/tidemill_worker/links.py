@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ log = logging.getLogger("tidemill.worker")
 class Progress(Protocol):
     """What is needed of the lease store."""
 
-    async def progress(self, values: dict[Lease, str]) -> None:
+    async def progress(self, values: Mapping[Lease, str]) -> None:
         """Note how far these tasks have come, if their leases are still held."""
         ...
 

@@ -42,6 +42,10 @@ class TaskAnswer(Answer):
         dict[str, Any] | None, Field(description="the error as the worker reported it")
     ]
     result: Annotated[Any, Field(description="what the handler returned")]
+    progress: Annotated[
+        dict[str, Any] | None,
+        Field(description="while it runs, if its handler says so: `done`, `total`, `message`"),
+    ]
 
 
 class BatchEntry(Answer):

@@ -37,6 +37,7 @@ def task_json(task: Task) -> Json:
         "last_error": error_text(task.last_error),
         "last_error_detail": task.last_error,
         "result": task.result,
+        "progress": task.progress,
     }
 
 
@@ -68,6 +69,7 @@ def new_task_json(asked: NewTask, made: Enqueued) -> Json:
         "last_error": None,
         "last_error_detail": None,
         "result": None,
+        "progress": None,
     }
 
 

@@ -855,7 +855,8 @@ CREATE TABLE tidemill.leases (
     retry_count integer NOT NULL,
     crash_count integer NOT NULL,
     group_key text,
-    limited_queue integer
+    limited_queue integer,
+    progress json
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='100000', autovacuum_vacuum_cost_delay='0');
 
@@ -864,6 +865,8 @@ ALTER TABLE tidemill.leases OWNER TO tidemill_owner;
 COMMENT ON TABLE tidemill.leases IS 'one row a running task: who holds it, under which token, until when';
 
 COMMENT ON COLUMN tidemill.leases.limited_queue IS 'the queue, if it has limits: null keeps the row out of the index';
+
+COMMENT ON COLUMN tidemill.leases.progress IS 'what the handler last said of how far it has come: done, total, message';
 
 CREATE TABLE tidemill.migrations (
     number integer NOT NULL,

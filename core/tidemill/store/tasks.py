@@ -111,7 +111,8 @@ def _enqueued(row: Record) -> Enqueued:
 def _task(row: Record) -> Task:
     values = dict(row)
     del values["queue_id"]
-    for name in ("payload", "headers", "retry", "last_error", "result"):
+    values.pop("asked", None)
+    for name in ("payload", "headers", "retry", "last_error", "result", "progress"):
         values[name] = loads(values[name])
     values["status"] = Status(values["status"])
     return Task(**values)

@@ -3,4 +3,5 @@
 -- Locks: none.
 -- Plan: primary key of one partition; unique keys of ready, scheduled, leases, dead_letters; index
 --   attempts_task from the day before creation on.
-SELECT * FROM tidemill.task_status WHERE id = $1::uuid
+SELECT s.*, (SELECT l.progress FROM tidemill.leases l WHERE l.task_id = $1::uuid) AS progress
+  FROM tidemill.task_status s WHERE s.id = $1::uuid
