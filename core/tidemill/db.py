@@ -236,13 +236,16 @@ async def wait_for_database(database: Database, seconds: float) -> None:
     Raises DatabaseUnavailable when it has not within `seconds`, DatabaseRefused at once.
     """
     deadline = asyncio.get_running_loop().time() + seconds
-    pause = 0.1
+    pause, told = 0.1, False
     while True:
         try:
             await database.fetchval("SELECT 1")
-        except errors.DatabaseUnavailable:
+        except errors.DatabaseUnavailable as error:
             if asyncio.get_running_loop().time() + pause > deadline:
                 raise
+            if not told:
+                log.info("waiting up to %g s for the database: %s", seconds, error)
+            told = True
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
         else:

@@ -133,6 +133,29 @@ class Settings:
         least=0,
         most=86400,
     )
+    burst_due_seconds: float = setting(
+        0.0,
+        "with --burst: tasks that are due within this time (retries, delays) are worked on too",
+        group="worker",
+        unit="s",
+        least=0,
+        most=86400,
+    )
+    max_tasks: int = setting(
+        0,
+        "tasks after which a worker process drains and starts itself anew; 0 = never",
+        group="worker",
+        least=0,
+        most=1_000_000_000,
+    )
+    max_memory_mb: int = setting(
+        0,
+        "memory above which a worker process drains and starts itself anew; 0 = any",
+        group="worker",
+        unit="MB",
+        least=0,
+        most=1_000_000,
+    )
     max_crashes: int = setting(
         3,
         "a task that took its worker down this often becomes a dead letter",

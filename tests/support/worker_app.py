@@ -104,3 +104,14 @@ def sees(context: Context, n: int) -> int:
     if context.stop_reason is not None:
         leave_trace(str(context.stop_reason), n)
     return os.getpid()
+
+
+@app.task
+def leak(n: int, megabytes: int) -> int:
+    """Keep memory that nobody gives back."""
+    leave_trace("start", n)
+    leaked.append(b"x" * (megabytes * 1_000_000))
+    return os.getpid()
+
+
+leaked: list[bytes] = []

@@ -14,15 +14,16 @@ from tests.support.waiting import until
 from tidemill.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
+APP = "tests.support.worker_app:app"
 
 
 class WorkerProcess:
-    """A running `tidemill worker`."""
+    """A running `tidemill worker`, with more arguments or variables."""
 
-    def __init__(self, settings: Settings, trace: Path, **environ: str) -> None:
+    def __init__(self, settings: Settings, trace: Path, *arguments: str, **environ: str) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tidemill_cli", "worker", "tests.support.worker_app:app"],
+            [sys.executable, "-m", "tidemill_cli", "worker", APP, *arguments],
             cwd=REPOSITORY,
             env=os.environ
             | {
@@ -72,9 +73,11 @@ class WorkerProcess:
 
 
 @contextmanager
-def worker_process(settings: Settings, trace: Path, **environ: str) -> Iterator[WorkerProcess]:
+def worker_process(
+    settings: Settings, trace: Path, *arguments: str, **environ: str
+) -> Iterator[WorkerProcess]:
     """Start a worker process and wait until it works; it is gone at the end."""
-    worker = WorkerProcess(settings, trace, **environ)
+    worker = WorkerProcess(settings, trace, *arguments, **environ)
     try:
         worker.wait_for("working on")
         yield worker

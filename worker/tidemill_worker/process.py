@@ -4,22 +4,28 @@ SIGTERM and SIGINT drain; a second one gives up at once what still runs.
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
 
+from tidemill import garbage
 from tidemill.app import App, load_app
 from tidemill.errors import ConfigurationError
 from tidemill.settings import Settings
-from tidemill_worker.worker import Worker
+from tidemill_worker import recycling
+from tidemill_worker.shift import Ending, work
 
 EXIT_CLEAN = 0
 EXIT_UNCLEAN = 1
 """A part failed, or leases could not be handed over (no database): those expire by themselves."""
+
+EXIT_INTERRUPTED = 130
+"""A signal ended a burst: a Job must not take that for a success."""
 
 HUNG_THREADS_SECONDS = 3.0
 """How long threads that handlers left (`asyncio.to_thread`, say) may hold up the process's end."""
@@ -27,86 +33,59 @@ HUNG_THREADS_SECONDS = 3.0
 log = logging.getLogger("tidemill.worker")
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, *, burst: bool = False) -> int:
     """Run the worker of `settings.app` until a signal ends it; return the exit code.
 
+    With `burst` it ends by itself when nothing is left to do. At a limit of `settings` (max_tasks,
+    max_memory_mb) it does not return: the process starts itself anew.
     Raises ConfigurationError, DatabaseUnavailable, DatabaseRefused or SchemaMismatch when it
     cannot start. Logging is the caller's to configure.
     """
+    folder = os.getcwd()  # noqa: PTH109 - as it was, not as a path of ours
+    stopped = EXIT_INTERRUPTED if burst else EXIT_CLEAN
+    _end_at_sigterm(stopped)
+    app = _loaded(settings)
+    garbage.spare()
+    limits = recycling.Limits.of(settings)
+    runner = asyncio.Runner()
+    ending = runner.run(work(app, settings, limits, burst=burst))
+    if ending is Ending.RECYCLED:
+        _close(runner, lambda: recycling.start_anew(folder))
+        recycling.start_anew(folder)
+    code = {Ending.DONE: EXIT_CLEAN, Ending.STOPPED: stopped}.get(ending, EXIT_UNCLEAN)
+    _close(runner, lambda: _end(code))
+    return code
+
+
+def _loaded(settings: Settings) -> App:
     if not settings.app:
         raise ConfigurationError("TIDEMILL_APP must name the app to run: module:attribute")
     app = load_app(settings.app)
     if not app.tasks:
         raise ConfigurationError(f"app {settings.app}: must have at least one task")
-    # What is loaded by now stays: spare every collection the walk through it.
-    gc.collect()
-    gc.freeze()
-    runner = asyncio.Runner()
-    code = runner.run(_work(app, settings))
-    _close(runner, code)
-    return code
+    return app
 
 
-async def _work(app: App, settings: Settings) -> int:
-    worker = Worker(app, settings=settings)
-    signalled = asyncio.Event()
+def _end_at_sigterm(code: int) -> None:
+    """Let SIGTERM end the start: the first process of a container would not notice it at all."""
 
-    def on_signal(number: signal.Signals) -> None:
-        if signalled.is_set():
-            log.warning("%s again: giving back what still runs", number.name)
-            worker.hurry()
-        else:
-            log.info("%s: draining, up to %g s", number.name, settings.drain_seconds)
-        signalled.set()
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        del number, frame
+        raise SystemExit(code)
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    if not await _started(worker, signalled):
-        return EXIT_CLEAN
-    names = ", ".join(app.tasks)
-    log.info("working on %s with %d slots: %s", settings.queues, settings.concurrency, names)
-    await _either(signalled.wait(), worker.failed.wait())
-    drained = await worker.stop()
-    log.info(
-        "stopped: %d tasks given back unstarted, %d stopped, %d not recorded",
-        drained.returned,
-        drained.cancelled,
-        drained.unrecorded,
-    )
-    return EXIT_UNCLEAN if worker.failed.is_set() or drained.unrecorded else EXIT_CLEAN
+    signal.signal(signal.SIGTERM, end)
+    recycling.take_signals()
 
 
-async def _started(worker: Worker, signalled: asyncio.Event) -> bool:
-    """Start `worker`; False when a signal came first (it may wait for the database for long)."""
-    starting = asyncio.create_task(worker.start())
-    await _either(asyncio.shield(starting), signalled.wait())
-    if not starting.done():
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        return False
-    await starting
-    return True
-
-
-async def _either(*waits: Awaitable[object]) -> None:
-    """Return when the first of `waits` ends, whatever way; the others are cancelled."""
-    futures = [asyncio.ensure_future(each) for each in waits]
-    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-    for each in futures:
-        each.cancel()
-    await asyncio.gather(*futures, return_exceptions=True)
-
-
-def _close(runner: "asyncio.Runner", code: int) -> None:
+def _close(runner: asyncio.Runner, end: Callable[[], object]) -> None:
     """Close the loop. Threads of handlers that never return must not keep the process waiting."""
-    end = threading.Timer(HUNG_THREADS_SECONDS, _end, [code])
-    end.daemon = True
-    end.start()
+    timer = threading.Timer(HUNG_THREADS_SECONDS, end)
+    timer.daemon = True
+    timer.start()
     runner.close()
     main = threading.main_thread()
     if all(each is main or each.daemon for each in threading.enumerate()):
-        end.cancel()
+        timer.cancel()
 
 
 def _end(code: int) -> None:

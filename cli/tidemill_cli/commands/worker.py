@@ -16,6 +16,7 @@ from tidemill_worker.process import run
 Examples:
   tidemill worker examples.demo:app
   tidemill worker myapp.tasks:app --queue emails --queue default=2 --concurrency 50
+  tidemill worker myapp.tasks:app --burst
 """,
 )
 @click.argument("app", required=False)
@@ -28,6 +29,9 @@ Examples:
     "heartbeat_seconds",
     "poll_seconds",
     "drain_seconds",
+    "burst_due_seconds",
+    "max_tasks",
+    "max_memory_mb",
     "max_crashes",
     "probe_host",
     "probe_port",
@@ -35,7 +39,10 @@ Examples:
     "database_pool_size",
     *LOGS,
 )
-def command(settings: Settings, app: str | None) -> int:
+@click.option(
+    "--burst", is_flag=True, help="End when nothing is left to do: for Jobs and cron. Exit code 0."
+)
+def command(settings: Settings, app: str | None, *, burst: bool) -> int:
     """Run the tasks of APP (package.module:attribute; or TIDEMILL_APP) until SIGTERM or Ctrl-C.
 
     Told to stop, it claims nothing more, lets running tasks finish for --drain-seconds, and gives
@@ -45,4 +52,4 @@ def command(settings: Settings, app: str | None) -> int:
     if not chosen.app:
         raise click.UsageError("APP must be given: package.module:attribute")
     logs.configure(chosen, component="worker")
-    return run(chosen)
+    return run(chosen, burst=burst)
