@@ -8,6 +8,8 @@ from tidemill.db import Database
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill_api.claims import Claims
+from tidemill_api.endings import Endings
 from tidemill_api.enqueue import Enqueuer
 from tidemill_api.gauges import QueueFigures
 from tidemill_api.health import Health
@@ -24,6 +26,8 @@ class Api:
     settings: Settings
     store: Store
     enqueuer: Enqueuer
+    claims: Claims
+    endings: Endings
     hints: Hints
     types: TypeRegistry
     health: Health
@@ -46,6 +50,8 @@ class Api:
             settings=settings,
             store=store,
             enqueuer=Enqueuer(store.tasks, hints, metrics, settings),
+            claims=Claims(store, settings, hints),
+            endings=Endings(store.endings, hints),
             hints=hints,
             types=TypeRegistry(store.types.list, reject_unknown=settings.unknown_types == "reject"),
             health=Health(db),

@@ -20,11 +20,11 @@ _LONGEST_SHOWN = 80
 Request = TypeVar("Request", bound=Strict)
 
 
-async def body_of(request: web.Request, model: type[Request]) -> Request:
-    """Return the body as `model`. Raises BadJson, or the problem that it is."""
+async def body_of(request: web.Request, model: type[Request], most: int = MOST_BYTES) -> Request:
+    """Return the body, of `most` bytes, as `model`. Raises BadJson, or the problem that it is."""
     reading.content_type(request, reading.JSON_TYPES)
-    with request.app[API].bodies.holding(reading.expected_size(request, MOST_BYTES)):
-        return request_of(model, strictjson.parse(await reading.body(request, MOST_BYTES)))
+    with request.app[API].bodies.holding(reading.expected_size(request, most)):
+        return request_of(model, strictjson.parse(await reading.body(request, most)))
 
 
 async def no_body(request: web.Request) -> None:

@@ -53,7 +53,7 @@ async def _serve(
 ) -> None:
     hints = Hints(db)
     api = Api.of(settings, db, hints)
-    group = Group([hints, *maintenance.duties(api.store, settings, hints.hint)], "api")
+    group = Group([hints, api.claims, *maintenance.duties(api.store, settings, hints.hint)], "api")
     await group.start()
     try:
         async with listening(api) as port:
@@ -64,6 +64,7 @@ async def _serve(
             api.health.draining = True
             _log.info("stopping: answering what is in hand")
         await api.enqueuer.close()
+        await api.endings.close()
     finally:
         await group.stop()
 
@@ -79,6 +80,7 @@ async def listening(api: Api) -> AsyncGenerator[int]:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            api.claims.close()  # nobody waits for tasks here any longer
     finally:
         await runner.cleanup()
 

@@ -87,9 +87,7 @@ CASES: Final[Mapping[str, Case]] = {
     "enqueue": _enqueue(keys=False),
     "enqueue with keys": _enqueue(keys=True),
     "extend": Case("extend", lambda s: [s.leased, s.tokens, 30.0]),
-    "progress": Case(
-        "progress", lambda s: [s.leased, s.tokens, ['{"done": 1}'] * len(s.leased)]
-    ),
+    "progress": Case("progress", lambda s: [s.leased, s.tokens, ['{"done": 1}'] * len(s.leased)]),
     "finish with success": _finish("succeeded"),
     "finish for good": _finish("failed"),
     "finish and give back": _finish("released"),
@@ -100,6 +98,8 @@ CASES: Final[Mapping[str, Case]] = {
     "task that runs": Case("task", lambda s: [_one(s.leased)]),
     "task that is done": Case("task", lambda s: [_one(s.done)]),
     "attempts": Case("attempts", lambda s: [_one(s.done), _hour_ago()]),
+    "held": Case("held", lambda s: [s.leased, s.tokens]),
+    "outcomes_recorded": Case("outcomes_recorded", lambda s: [s.leased, s.tokens, _hour_ago()]),
     "tokens_recorded": Case("tokens_recorded", lambda s: [s.leased, s.tokens, _hour_ago()]),
     "worker_expire": Case("worker_expire", lambda _: [[3]]),
     "keys_expire": Case("keys_expire", lambda _: [BATCH]),
@@ -173,6 +173,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("cancel_notify", "lock_timeout", "now", "queue_delete_lock", "queue_hold"), "no table"
     ),
+    "worker_attempts": "for tests of tasks, which have few: reads them all",
     "remaining": "for a worker that has nothing to do and may end; stops at what it finds",
     "queue_forget": "the keys of a queue that is deleted",
     "queue_limits_leases": "all leases, once when a queue gets limits",

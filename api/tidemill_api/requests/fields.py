@@ -17,6 +17,7 @@ ONE_YEAR = 31_536_000.0
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
+_DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class Strict(BaseModel):
@@ -84,7 +85,17 @@ def from_text(most: int) -> Callable[[object], object]:
     return number
 
 
+def _wait(value: object) -> object:
+    """Return the seconds to wait that a query names."""
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise ValueError("must be a number")
+    if float(value) > LONGEST_WAIT:
+        raise ValueError(f"must be from 0 to {LONGEST_WAIT:g}")
+    return float(value)
+
+
 MOST_LISTED: Final = 1000
+LONGEST_WAIT: Final = 60.0
 _STATUSES: Final = tuple(each.value for each in Status)
 
 Id = Annotated[UUID, BeforeValidator(_id), WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -97,6 +108,11 @@ PageSize = Annotated[
     int,
     BeforeValidator(from_text(MOST_LISTED)),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 100}),
+]
+Wait = Annotated[
+    float,
+    BeforeValidator(_wait),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0}),
 ]
 Instant = Annotated[
     datetime,

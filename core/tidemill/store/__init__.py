@@ -7,6 +7,7 @@ from tidemill.db import Database
 from tidemill.store.acts import ActStore
 from tidemill.store.bulk import BulkStore
 from tidemill.store.dead_letters import DeadLetterStore
+from tidemill.store.endings import EndingStore
 from tidemill.store.leases import LeaseStore
 from tidemill.store.listing import ListingStore
 from tidemill.store.queues import QueueStore
@@ -14,6 +15,7 @@ from tidemill.store.retention import RetentionStore
 from tidemill.store.scaling import ScalingStore
 from tidemill.store.schedules import ScheduleStore
 from tidemill.store.stats import StatsStore
+from tidemill.store.strangers import StrangerStore
 from tidemill.store.tasks import TaskStore
 from tidemill.store.types import TypeStore
 from tidemill.store.upkeep import UpkeepStore
@@ -30,6 +32,8 @@ class Store:
     bulk: BulkStore
     dead_letters: DeadLetterStore
     leases: LeaseStore
+    endings: EndingStore
+    strangers: StrangerStore
     workers: WorkerStore
     types: TypeStore
     queues: QueueStore
@@ -50,6 +54,8 @@ class Store:
             bulk=BulkStore(db),
             dead_letters=DeadLetterStore(db),
             leases=LeaseStore(db),
+            endings=EndingStore(db),
+            strangers=StrangerStore(db),
             workers=WorkerStore(db),
             types=TypeStore(db),
             queues=QueueStore(db),

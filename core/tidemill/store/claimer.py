@@ -37,13 +37,13 @@ class Claimer:
         named first is always first. None = all that no TaskQueue owns, new ones too.
         """
         self.worker = worker
+        self.lease_seconds = lease_seconds
         self.retry_in: float | None = None
         """Seconds until it is worth to claim again though nothing new came; None = no such time."""
         self.more = True
         """Whether the last claim may have left something that it could have taken."""
         self._store = store
         self._wanted = None if queues is None else Counter(queues)
-        self._lease_seconds = lease_seconds
         self._strict = strict
         self._names: dict[int, str] = {}
         self._limited: dict[int, ClaimHints] = {}
@@ -107,7 +107,7 @@ class Claimer:
         if not plan.ranges and not plan.whole:
             return starved
         limit -= len(starved)
-        claimed = await self._store.leases.claim(self.worker, plan, limit, self._lease_seconds)
+        claimed = await self._store.leases.claim(self.worker, plan, limit, self.lease_seconds)
         self._hints.learn(plan, claimed, limit, began, time.monotonic())
         return starved + claimed
 
@@ -116,7 +116,7 @@ class Claimer:
         plan = self._hints.guard(queues, self._names)
         if plan is None:
             return []
-        claimed = await self._store.leases.claim(self.worker, plan, limit, self._lease_seconds)
+        claimed = await self._store.leases.claim(self.worker, plan, limit, self.lease_seconds)
         self._hints.learn_guard(began, time.monotonic())
         return claimed
 
@@ -158,7 +158,7 @@ class Claimer:
         self, plan: ClaimPlan, queue: int, limit: int
     ) -> tuple[list[ClaimedTask], int]:
         return await self._store.leases.claim_limited(
-            self.worker, plan, queue, limit, self._lease_seconds
+            self.worker, plan, queue, limit, self.lease_seconds
         )
 
     async def _refresh_queues(self) -> None:

@@ -1,0 +1,35 @@
+"""Workers in other languages: they come and go."""
+
+import re
+from typing import Final
+
+from aiohttp import web
+
+from tidemill_api import incoming
+from tidemill_api.context import API
+from tidemill_api.encoding import answer
+from tidemill_api.requests.leases import RegisterRequest
+
+_ID: Final = re.compile(r"[0-9]{1,18}")
+
+
+async def register(request: web.Request) -> web.Response:
+    """Announce a worker process."""
+    api = request.app[API]
+    asked = await incoming.body_of(request, RegisterRequest)
+    worker = await api.store.workers.register(asked.value())
+    told = {
+        "worker_id": worker.id,
+        "lease_seconds": api.settings.lease_seconds,
+        "heartbeat_seconds": api.settings.heartbeat_seconds,
+    }
+    return answer(told, 201)
+
+
+async def leave(request: web.Request) -> web.Response:
+    """Sign a worker off; what it still holds goes back, uncharged."""
+    text = request.match_info["id"]
+    await incoming.no_body(request)
+    if not _ID.fullmatch(text) or not await request.app[API].claims.sign_off(int(text)):
+        raise incoming.not_found("worker", text)
+    return web.Response(status=204)
