@@ -7,6 +7,7 @@ from aiohttp import web
 
 from tidemill.errors import Fault, InvalidTask, TaskNotFound
 from tidemill.models import NewTask
+from tidemill.tracing import TRACEPARENT, TRACESTATE, of_request
 from tidemill_api import batches, checking, incoming, reading, strictjson
 from tidemill_api.context import API
 from tidemill_api.encoding import answer
@@ -25,6 +26,7 @@ async def create(request: web.Request) -> web.Response:
         data = await reading.body(request, limit)
         task = checking.task_of(_with_key(strictjson.parse(data), request))
         _bound_payloads((task,), len(data), api.settings.max_payload_bytes)
+        _trace((task,), request)
         check_payload(task, await api.types.checks((task,)))
         made = await api.enqueuer.one(task)
     location = f"/api/tasks/{made.id}"
@@ -46,6 +48,7 @@ async def create_many(request: web.Request) -> web.Response:
         most = api.settings.max_batch_tasks
         tasks = await batches.tasks_of(_entries(data, kind, most))
         _bound_payloads(tasks, len(data), api.settings.max_payload_bytes, batch=True)
+        _trace(tasks, request)
         await batches.check_payloads(tasks, await api.types.checks(tasks, batch=True))
         made = await api.enqueuer.many(tasks)
     status = 201 if any(each.created for each in made) else 200
@@ -90,6 +93,17 @@ def _with_key(value: Any, request: web.Request) -> Any:
         rule = "must be the same as the body's idempotency_key"
         raise InvalidTask(Fault(KEY_HEADER, rule, key))
     return {**fields, "idempotency_key": key}
+
+
+def _trace(tasks: tuple[NewTask] | list[NewTask], request: web.Request) -> None:
+    """Put the tasks that name no trace of their own into the request's."""
+    traceparent = request.headers.get(TRACEPARENT)
+    if traceparent is None:
+        return
+    carried = of_request(traceparent, request.headers.get(TRACESTATE))
+    for task in tasks if carried else ():
+        if TRACEPARENT not in (task.headers or {}):
+            task.headers = carried | (task.headers or {})
 
 
 def _bound_payloads(

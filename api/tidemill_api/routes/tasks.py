@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidemill.tracing import TRACEPARENT, TRACESTATE
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import lists, tasks
 from tidemill_api.reading import NDJSON_TYPES
@@ -17,6 +18,15 @@ _KEY: Final = Parameter(
     "the same as the body's idempotency_key",
     {"type": "string", "minLength": 1, "maxLength": 255},
 )
+_TRACE: Final = (
+    Parameter(
+        TRACEPARENT,
+        "header",
+        "W3C trace context, for tasks whose headers name no trace; one that is none is ignored",
+        {"type": "string"},
+    ),
+    Parameter(TRACESTATE, "header", "goes with traceparent", {"type": "string"}),
+)
 _LOCATION: Final = {"Location": "the task's path"}
 
 TASKS: Final = (
@@ -28,7 +38,7 @@ TASKS: Final = (
         summary="Enqueue a task",
         tag="tasks",
         bodies={JSON: TaskRequest},
-        parameters=(_KEY,),
+        parameters=(_KEY, *_TRACE),
         replies={
             201: Reply("committed", TaskAnswer, headers=_LOCATION),
             200: Reply("the idempotency key's first task", TaskAnswer, headers=_LOCATION),
@@ -42,6 +52,7 @@ TASKS: Final = (
         name="enqueueTasks",
         summary="Enqueue up to 10,000 tasks, all or none",
         tag="tasks",
+        parameters=_TRACE,
         bodies={
             JSON: BatchRequest | list[TaskRequest],
             **dict.fromkeys(sorted(NDJSON_TYPES), str),

@@ -102,8 +102,13 @@ class Context:
 
     @property
     def trace(self) -> Trace:
-        """This run's place in its trace; `str(context.trace)` is a `traceparent` to hand on."""
+        """This run's place in its trace: that of the task's headers, or one of its own."""
         return self.span or Trace.of(self.id, self.headers)
+
+    @property
+    def traceparent(self) -> str:
+        """The header that puts a request to somebody else into this run's trace."""
+        return str(self.trace)
 
     def described(self) -> dict[str, Any]:
         """Return what a log line says of the task."""
