@@ -18,7 +18,8 @@ class Seconds(Collector):
 
     def __init__(self, name: str, meaning: str, label: str) -> None:
         """Know no value of `label` yet."""
-        self._family = (name, meaning, [label])
+        self.label = label
+        self._name, self._meaning = name, meaning
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
 
@@ -33,8 +34,7 @@ class Seconds(Collector):
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the histogram."""
-        name, meaning, labels = self._family
-        family = HistogramMetricFamily(name, meaning, labels=labels)
+        family = HistogramMetricFamily(self._name, self._meaning, labels=[self.label])
         for value, counts in list(self._counts.items()):
             family.add_metric([value], _cumulative(counts), sum_value=self._sums[value])
         yield family
