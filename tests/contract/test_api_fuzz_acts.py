@@ -30,6 +30,8 @@ VALID: dict[str, Any] = {
     "starvation_seconds": 5, "retention": {"failed_seconds": 9}, "schema": {"type": "object"},
     "retry": {"policy": "fixed"}, "description": "d", "cron": "* * * * *", "time_zone": "UTC",
     "type": "t", "payload": {}, "missed": "once", "name": "n",
+    "worker_id": 1, "types": ["t"], "slots": 1, "queues": ["q"], "release_others": True,
+    "leases": [{"task_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12, "token": 1}],
 }  # fmt: skip
 NAMES = ["n", "q", "default", "\0", "é", "a/b", "..", "x" * 300, "%", "'; DROP", "{name}", " "]
 PLACES = {"ready": "queued", "scheduled": "scheduled", "leases": "running"}
@@ -54,7 +56,19 @@ def odd_body(dice: random.Random) -> bytes:
 
 
 def odd_query(dice: random.Random) -> str:
-    names = ["status", "queue", "type", "name", "limit", "cursor", "error_type", "count", "x", ""]
+    names = [
+        "wait",
+        "status",
+        "queue",
+        "type",
+        "name",
+        "limit",
+        "cursor",
+        "error_type",
+        "count",
+        "x",
+        "",
+    ]
     values = ["queued", "q", "1", "0", "-1", "9" * 30, "1.5", "\0", "é", "", "x" * 5000, "null"]
     values += ["0" * 8 + "-0000-0000-0000-" + "0" * 12, "1.00000000-0000-0000-0000-000000000000"]
     pairs = [(dice.choice(names), dice.choice(values)) for _ in range(dice.randint(0, 3))]

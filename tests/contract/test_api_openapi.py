@@ -141,10 +141,10 @@ async def test_schemas_of_acts_and_checks_agree(http: aiohttp.ClientSession) -> 
 
 
 def test_every_query_is_described() -> None:
-    listed = {each.path: each.query for each in ENDPOINTS if each.query is not None}
-    assert set(listed) >= {"/api/tasks", "/api/dead-letters", "/api/workers"}
-    for path, query in listed.items():
-        found = described.operation_of("GET", path)
+    listed = {(each.method, each.path): each.query for each in ENDPOINTS if each.query is not None}
+    assert set(listed) >= {("GET", "/api/tasks"), ("POST", "/api/queues/{name}/claim")}
+    for (method, path), query in listed.items():
+        found = described.operation_of(method, path)
         assert found
         parameters = {p["name"]: p for p in found[1]["parameters"] if p["in"] == "query"}
         assert parameters.keys() == query.model_fields.keys()

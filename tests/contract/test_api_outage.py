@@ -16,6 +16,7 @@ from tidemill.settings import Settings
 from tidemill_api import enqueue as enqueues
 from tidemill_api.routes.acts import ACTS
 from tidemill_api.routes.dead_letters import DEAD_LETTERS
+from tidemill_api.routes.leases import LEASES
 from tidemill_api.routes.queues import QUEUES
 from tidemill_api.routes.tasks import TASKS
 from tidemill_api.routes.types import TYPES
@@ -115,13 +116,24 @@ def acts(task: str) -> list[tuple[tuple[str, str], dict[str, Any]]]:
         "/api/task-types/{name}": {},
         "/api/queues/{name}": {},
     }
+    task_id = task.rpartition("/")[2]
+    lease = {"task_id": task_id, "token": 1}
+    whole: dict[str, dict[str, Any]] = {
+        "/api/workers": {"name": "w", "queues": ["*"]},
+        "/api/queues/{name}/claim": {"worker_id": 1},
+        "/api/leases/extend": {"worker_id": 1, "leases": [lease]},
+        "/api/leases/fail": {"leases": [{**lease, "error": {"type": "E"}}]},
+        "/api/leases/snooze": {"leases": [{**lease, "seconds": 1}]},
+        "/api/leases/complete": {"leases": [lease]},
+        "/api/leases/release": {"leases": [lease]},
+    }
     calls: list[tuple[tuple[str, str], dict[str, Any]]] = []
-    for each in (*ACTS, *DEAD_LETTERS, *QUEUES, *TYPES, *WORKERS, *TASKS[2:]):
+    for each in (*ACTS, *DEAD_LETTERS, *QUEUES, *TYPES, *WORKERS, *LEASES, *TASKS[2:]):
         path = each.path.replace("{name}", "n").replace("/api/tasks/{id}", task)
-        path = path.replace("{id}", task.rpartition("/")[2])
+        path = path.replace("workers/{id}", "workers/1").replace("{id}", task_id)
         body = bodies.get(each.path, {})
         if each.bodies and each.method == "POST":
-            body = {"filter": {}, "all": True} | body
+            body = whole.get(each.path) or {"filter": {}, "all": True} | body
         calls.append(((each.method, path), {"json": body} if each.bodies else {}))
     return calls
 
