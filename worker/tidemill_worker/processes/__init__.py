@@ -12,11 +12,14 @@ comes from it, and says how it ended. When the worker goes, whatever kills it, t
 closes and the guard ends all the same: nothing outlives a worker.
 
     pool     hands each task a process that is free, or a new one; ends those long idle
-    process  one of them, as the worker sees it: start, run, stop in steps, how it died
+    process  one of them, as the worker sees it: start, run, stop in steps
+    program  starts a guard, holds the two channels
+    death    how a process ended, in words
     origin   how a new process finds the handlers that this one has
     outcome  what a handler returned or raised, as a frame
     records  log records as frames: the worker's logging prints them
     child    the handler process: runs one task after the other
+    job      the tasks that arrive there
     link     what a `Context` in a handler process asks of the worker
 
 Nothing is pickled: frames are JSON, and a handler process finds its handlers by import.

@@ -6,8 +6,10 @@ import sys
 import time
 from collections.abc import Iterable
 
+from tidemill.errors import ConfigurationError
 from tidemill.sdk.context import Context
-from tidemill_worker.conclude import Ended
+from tidemill.sdk.definition import RunMode
+from tidemill_worker.conclude import Ended, ProcessDied
 from tidemill_worker.processes.job import frame_of
 from tidemill_worker.processes.origin import Definition, origin_of
 from tidemill_worker.processes.process import Order, Process
@@ -27,11 +29,11 @@ class Processes:
     """Starts processes as tasks need them and ends those that nothing needs."""
 
     def __init__(self, definitions: Iterable[Definition], *, app: str) -> None:
-        """Run the handlers of `definitions`, which a process finds in `app`, or by import if empty.
+        """Run those of `definitions` that ask for it: a process finds them in `app`, or by import.
 
         Raises ConfigurationError for handlers that no other process can import.
         """
-        self._definitions = list(definitions)
+        self._definitions = [each for each in definitions if each.mode is RunMode.PROCESS]
         self._origin = origin_of(self._definitions, app) if self._definitions else {}
         self._idle: list[tuple[float, Process]] = []
         self._all: set[Process] = set()
@@ -52,7 +54,10 @@ class Processes:
         bounded = [each.name for each in self._definitions if each.placing.max_memory_mb]
         if bounded and sys.platform != "linux":
             log.warning("max_memory_mb is kept on Linux only: %s", ", ".join(bounded))
-        self._give_back(await self._started())
+        try:
+            self._give_back(await self._started())
+        except ProcessDied as error:
+            raise ConfigurationError(f"isolation='process': the first process {error}") from None
 
     async def run(self, definition: Definition, run: Run, context: Context) -> Ended:
         """Run a task to its end; every way through ends in a value.

@@ -1,8 +1,8 @@
 """One handler process, as the worker sees it. See the package for the processes and channels."""
 
 import asyncio
-import json
-import signal
+import contextvars
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +10,10 @@ from typing import Any, Self
 
 from tidemill.errors import ConfigurationError
 from tidemill.sdk.context import Context, Stopped, StopReason
+from tidemill_worker import metrics
 from tidemill_worker.conclude import Ended, ProcessDied
 from tidemill_worker.processes import records
+from tidemill_worker.processes.death import Death, death_of
 from tidemill_worker.processes.outcome import ended_of
 from tidemill_worker.processes.program import Program, begin
 from tidemill_worker.processes.wire import BadFrame, Frame, encode, read
@@ -25,6 +27,8 @@ GONE_SECONDS = 10.0
 """How long a guard may take to end everything and say so, before it is killed itself."""
 
 _MEGABYTE = 1_000_000
+
+log = logging.getLogger("tidemill.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,14 @@ class Process:
         self._order: Order | None = None
         self._ended: asyncio.Future[Ended] | None = None
         self._answers: set[asyncio.Task[None]] = set()
-        self._listening = asyncio.create_task(self._listen())
+        # in a context of its own: what it logs is not of the task that a process was started for
+        self._listening = asyncio.create_task(self._listen(), context=contextvars.Context())
         self.pid = 0
         self.held = 0
         """What it held after its last task, in bytes"""
         self.reusable = True
+        self._asked = False
+        """Whether its end is our doing"""
 
     @classmethod
     async def start(cls, origin: Frame) -> Self:
@@ -94,7 +101,7 @@ class Process:
 
     async def close(self, seconds: float) -> None:
         """Let it close its resources and end; kill it after `seconds`."""
-        self.reusable = False
+        self.reusable, self._asked = False, True
         self._send({"is": "close"})
         try:
             await asyncio.wait([self._listening], timeout=seconds)
@@ -104,7 +111,7 @@ class Process:
 
     def kill(self) -> None:
         """End it and everything that comes from it."""
-        self.reusable = False
+        self.reusable, self._asked = False, True
         self._tell_guard("kill")
 
     async def gone(self) -> None:
@@ -133,7 +140,7 @@ class Process:
             raise
 
     def _terminate(self) -> None:
-        self.reusable = False
+        self.reusable, self._asked = False, True
         self._tell_guard("term")
 
     async def _listen(self) -> None:
@@ -141,19 +148,26 @@ class Process:
         try:
             while (frame := await read(self._program.frames)) is not None:
                 self._hear(frame)
-            error = ProcessDied(_described(await self._program.reports.read()))
+            death = death_of(await self._program.reports.read())
         except BadFrame as bad:
-            self.kill()
+            self._tell_guard("kill")
             await self._program.reports.read()
-            error = ProcessDied(f"was killed because it sent what is no message of ours: {bad}")
+            death = Death(f"was killed: it sent what is no message of ours: {bad}", "signal")
         finally:
             self.reusable = False
             self._program.close()
-        self._end(error)
+        self._ended_by(death)
+
+    def _ended_by(self, death: Death) -> None:
+        started = self._ready.done()
+        if not self._asked:
+            metrics.PROCESS_DEATHS.labels(death.how if started else "start").inc()
+            log.warning("a process for handlers has died: %s", death.words, extra={"pid": self.pid})
+        if not started:
+            self._ready.set_exception(ProcessDied(death.words))
+        self._end(ProcessDied(death.words))
 
     def _end(self, error: ProcessDied) -> None:
-        if not self._ready.done():
-            self._ready.set_exception(error)
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(Ended(error=error))
 
@@ -196,23 +210,3 @@ class Process:
 
     def _tell_guard(self, order: str) -> None:
         self._program.order(f"{order}\n".encode())
-
-
-def _described(report: bytes) -> str:
-    """Return in words how a process ended, from the guard's report."""
-    if not report:
-        return "ended, and its guard with it"
-    ended = json.loads(report)
-    if "held" in ended:
-        held, limit = ended["held"] // _MEGABYTE, ended["limit"] // _MEGABYTE
-        return f"held {held} MB, more than max_memory_mb={limit}"
-    if "signal" in ended:
-        return f"killed by {_name(ended['signal'])}"
-    return f"ended with exit code {ended['exit']}"
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

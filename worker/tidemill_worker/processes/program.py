@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,22 +44,35 @@ class Program:
 
 async def begin(origin: Frame, levels: dict[str, int]) -> Program:
     """Start a guard; its handler process finds handlers by `origin` and logs as `levels` say."""
-    frames, its_frames = socket.socketpair()
-    control, its_control = socket.socketpair()
-    with its_frames, its_control:
+    with ExitStack() as theirs, ExitStack() as ours:
+        frames, reader, to_handler = await _channel(theirs, ours)
+        control, reports, to_guard = await _channel(theirs, ours)
         start = {
-            "frames": its_frames.fileno(),
-            "control": its_control.fileno(),
+            "frames": frames.fileno(),
+            "control": control.fileno(),
             "worker": os.getpid(),
             "path": sys.path,
             "origin": origin,
             "levels": levels,
         }
-        process = _run(start)
-    # an end of ours is open by now, so that neither call can wait
-    reader, to_handler = await asyncio.open_connection(sock=frames)
-    reports, to_guard = await asyncio.open_connection(sock=control)
+        process = _run(start)  # the last step: a caller cancelled before it leaves nothing behind
+        ours.pop_all()
     return Program(process, reader, reports, to_handler, to_guard)
+
+
+async def _channel(
+    theirs: ExitStack, ours: ExitStack
+) -> tuple[socket.socket, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return the end to hand on, and what to read from and write to here."""
+    here, there = socket.socketpair()
+    theirs.enter_context(there)
+    try:
+        reader, writer = await asyncio.open_connection(sock=here)
+    except BaseException:
+        here.close()
+        raise
+    ours.callback(writer.close)
+    return there, reader, writer
 
 
 def _run(start: Frame) -> "subprocess.Popen[bytes]":
