@@ -1,0 +1,15 @@
+-- Puts back what clock.sql changed.
+DO $$
+DECLARE
+    one regprocedure;
+BEGIN
+    FOR one IN
+        SELECT p.oid FROM pg_proc p
+         WHERE p.pronamespace = 'tidemill'::regnamespace
+           AND EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=tidemill_clock,%')
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path TO pg_catalog, pg_temp', one);
+    END LOOP;
+END $$;
+
+DROP SCHEMA IF EXISTS tidemill_clock CASCADE;
