@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from tidemill.app import App
 from tidemill.errors import InvalidTask
 from tidemill.models import ClaimedTask, Finish
 from tidemill.sdk.context import Context
 from tidemill.sdk.definition import RunMode, TaskDefinition
 from tidemill.sdk.middleware import Call, Middleware
+from tidemill.sdk.resources import Opener
 from tidemill_worker.around import Around, around
 from tidemill_worker.conclude import Ended, Unstorable, conclude, fail
 from tidemill_worker.ledger import Ledger
@@ -43,6 +45,19 @@ class Surroundings:
     middleware: Sequence[Middleware] = ()
     resources: Resources = field(default_factory=Resources)
     children: Children | None = None
+
+    @classmethod
+    def of(
+        cls,
+        app: App,
+        ledger: Ledger,
+        *,
+        given: Mapping[Opener, Any] | None = None,
+        children: Children | None = None,
+    ) -> "Surroundings":
+        """Return those of an app's handlers; `given` resources are used as they are."""
+        here = [each for each in app.tasks.values() if each.mode is not RunMode.PROCESS]
+        return cls(Links(ledger), app.middleware, Resources(here, given), children)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tidemill.db import Database
@@ -22,6 +23,7 @@ from tidemill.store import Store
 from tidemill_worker import metrics
 from tidemill_worker.backoff import Backoff
 from tidemill_worker.ledger import Ledger
+from tidemill_worker.links import Links
 from tidemill_worker.probes import Health, Probes
 from tidemill_worker.run import Run
 
@@ -70,13 +72,17 @@ class Heart(Service):
         worker: Callable[[], WorkerIdentity],
         hearing: Hearing,
         health: Health,
+        *,
+        links: Links | None = None,
     ) -> None:
-        """Beat for the leases of `ledger` and for `worker()`."""
+        """Beat for the leases of `ledger` and for `worker()`; do what `links` ask for."""
         self._settings = settings
         self._ledger = ledger
         self._worker = worker
         self._hearing = hearing
         self._health = health
+        self._links = links or Links(ledger)
+        self._links.rouse = self._rouse
         self._thread: threading.Thread | None = None
         self._ended = asyncio.Event()
         self._wake: asyncio.Event | None = None
@@ -126,7 +132,8 @@ class Heart(Service):
 
     def _rouse(self) -> None:
         if self._loop is not None and self._wake is not None and not self._ended.is_set():
-            self._loop.call_soon_threadsafe(self._wake.set)
+            with suppress(RuntimeError):  # its loop has just gone
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     def _serve(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
         try:
@@ -136,6 +143,7 @@ class Heart(Service):
             self._failing = True
             _tell(home, self._hearing.failed)
         finally:
+            self._links.close()
             _tell(home, self._ended.set)
 
     async def _live(self, home: asyncio.AbstractEventLoop, ready: "asyncio.Future[None]") -> None:
@@ -208,6 +216,7 @@ class Heart(Service):
             home.call_soon_threadsafe(self._hearing.marked, state.draining)
             if not state.known:
                 home.call_soon_threadsafe(self._hearing.unknown)
+        await self._links.write(store.leases)
 
     async def _find_cancels(self, store: Store, home: asyncio.AbstractEventLoop) -> None:
         self._cancels = False
@@ -227,12 +236,13 @@ class Heart(Service):
         due: dict[float, list[Run]] = defaultdict(list)
         if self._health.sick():
             return due  # what waits behind a handler that blocks the loop had better run elsewhere
+        asked = self._links.asked(now)
         for run in self._ledger.runs():
             lease = run.task.lease_seconds
             beat = min(self._settings.heartbeat_seconds, lease / 3)
             claimed_lately = run.lease_until - now > lease * (1 - MARGIN_SHARE) - beat
             hung = not run.concluded and now > run.timeout_at + TIMEOUT_GRACE_SECONDS
-            if not claimed_lately and not hung:
+            if run in asked or not (claimed_lately or hung):
                 due[lease].append(run)
         return due
 
@@ -255,10 +265,13 @@ class Heart(Service):
     ) -> None:
         if not answer.held:
             home.call_soon_threadsafe(self._hearing.lost, run)
+            self._links.answer(answer.lease, "the lease is lost")
             return
         run.lease_until = until
         if answer.cancel_requested:
             home.call_soon_threadsafe(self._hearing.cancelled, run)
+            self._links.answer(answer.lease, "the task was cancelled")
+        self._links.answer(answer.lease)
 
 
 def _tell(home: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

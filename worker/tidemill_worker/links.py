@@ -21,6 +21,8 @@ from tidemill_worker.run import Run
 
 WRITE_SECONDS = 1.0
 """How often progress is written, at most."""
+TEXT_CHARACTERS = 500
+"""A longer message of a progress is cut."""
 
 log = logging.getLogger("tidemill.worker")
 
@@ -47,6 +49,7 @@ class Links:
         self._progress: dict[Lease, dict[str, Any]] = {}
         self._asked: dict[Lease, list[Future[None]]] = {}
         self._written_at = float("-inf")
+        self._closed = False
         self.rouse: Callable[[], None] = _nobody
         """Called, on any thread, when the heart should turn now"""
 
@@ -64,25 +67,31 @@ class Links:
         answer: Future[None] = Future()
         with self._lock:
             self._asked.setdefault(lease, []).append(answer)
-        self.rouse()
+        if self._closed:
+            self.answer(lease, "the worker ends")
+        else:
+            self.rouse()
         return answer
 
-    def asked(self) -> list[Run]:
+    def asked(self, now: float) -> set[Run]:
         """Return the runs to renew now. Those that should stop by now get their answer."""
+        if not self._asked:
+            return set()
         with self._lock:
             leases = list(self._asked)
-        held = self._ledger.find(leases) if leases else {}
-        now = time.monotonic()
+        held = self._ledger.find(leases)
         for lease in leases:
             run = held.get(lease)
             if run is None or now > run.lease_until:
                 self.answer(lease, "the lease is lost")
             elif run.stop_reason is not None:
                 self.answer(lease, f"the task must stop: {run.stop_reason}")
-        return [run for lease, run in held.items() if lease in self._asked]
+        return {run for lease, run in held.items() if lease in self._asked}
 
     def answer(self, lease: Lease, stopped: str | None = None) -> None:
         """Answer who asked for this lease: it is held, or they must stop."""
+        if not self._asked:
+            return
         with self._lock:
             answers = self._asked.pop(lease, ())
         for answer in answers:
@@ -95,6 +104,7 @@ class Links:
 
     def close(self) -> None:
         """Answer whoever still asks: nothing will be renewed any more."""
+        self._closed = True
         with self._lock:
             leases = list(self._asked)
         for lease in leases:
@@ -108,14 +118,15 @@ class Links:
         self._written_at = now
         with self._lock:
             values, self._progress = self._progress, {}
-        held = self._ledger.find(values)
-        encoded = {lease: _encoded(values[lease]) for lease in held}
+        encoded = {lease: _encoded(values[lease]) for lease in self._ledger.find(values)}
+        written = False
         try:
             await store.progress({lease: text for lease, text in encoded.items() if text})
-        except BaseException:
-            with self._lock:
-                self._progress = {**values, **self._progress}
-            raise
+            written = True
+        finally:
+            if not written:
+                with self._lock:
+                    self._progress = {**values, **self._progress}
 
 
 class TaskLink:
@@ -143,8 +154,12 @@ class TaskLink:
 
 
 def _encoded(value: dict[str, Any]) -> str | None:
+    shown = {
+        name: each[:TEXT_CHARACTERS] if isinstance(each, str) else each
+        for name, each in value.items()
+    }
     try:
-        return dumps(value)
+        return dumps(shown)
     except (ValueError, TypeError) as error:
         log.warning("progress %r cannot be stored: %s", value, error)
         return None

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tidemill.app import App
 from tidemill.db import Database, wait_for_database
@@ -13,6 +14,7 @@ from tidemill.maintenance import duties
 from tidemill.models import Finish, WorkerIdentity
 from tidemill.notify import CANCEL_CHANNEL, Hints, Listener
 from tidemill.schema import wait_for_schema
+from tidemill.sdk.resources import Opener
 from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill.store import Store
@@ -22,6 +24,7 @@ from tidemill_worker import metrics
 from tidemill_worker.burst import Burst
 from tidemill_worker.dispatcher import Dispatcher, Parts
 from tidemill_worker.drain import Drained, drain, leave
+from tidemill_worker.executor import Surroundings
 from tidemill_worker.finisher import Finisher, Telling
 from tidemill_worker.gauges import Figures
 from tidemill_worker.heart import Hearing, Heart
@@ -29,6 +32,7 @@ from tidemill_worker.identity import describe
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.prefetch import Prefetch
 from tidemill_worker.probes import Health
+from tidemill_worker.processes.pool import Processes
 from tidemill_worker.queues import parse_queues
 from tidemill_worker.registration import Registration
 from tidemill_worker.run import Run
@@ -45,8 +49,17 @@ class Worker:
     Leaving the block drains. It takes no signals and leaves logging alone.
     """
 
-    def __init__(self, app: App, *, settings: Settings | None = None) -> None:
-        """Take `settings`, or the environment's. Raises ConfigurationError; starts nothing."""
+    def __init__(
+        self,
+        app: App,
+        *,
+        settings: Settings | None = None,
+        resources: Mapping[Opener, Any] | None = None,
+    ) -> None:
+        """Take `settings`, or the environment's. Raises ConfigurationError; starts nothing.
+
+        `resources` are values to give to handlers in place of what these openers would open.
+        """
         self._settings = settings = settings or Settings.load(os.environ)
         self._app = app
         self._db = Database.of(settings, application="tidemill-worker")
@@ -70,12 +83,17 @@ class Worker:
                 self._room_changed, self._hints.hint, self._is_limited, self._freed, self._fail
             ),
         )
+        self._processes = Processes(app.tasks.values(), app=settings.app)
+        self._surroundings = Surroundings.of(
+            app, self._ledger, given=resources, children=self._processes
+        )
         self._slots = Slots(
             app.tasks,
             concurrency=settings.concurrency,
             record=self._record,
             lose=self._lose,
             unknown=Strangers(StrangerStore(self._db).returns).end,
+            surroundings=self._surroundings,
         )
         self._dispatcher = Dispatcher(
             Parts(self._registration, self._ledger, self._slots, self._finisher, self._prefetch),
@@ -146,8 +164,10 @@ class Worker:
         DatabaseRefused and ConfigurationError at once; then nothing is left running.
         """
         try:
+            await self._processes.start()
             await self._enter()
             await self._heart.start()
+            await self._surroundings.resources.start()
             await self._finisher.start()
             listener = Listener(self._settings, application="tidemill-worker-listener")
             listener.subscribe(self._dispatcher.hint)
@@ -233,6 +253,7 @@ class Worker:
             leases_held=len(self._ledger),
             outcomes_waiting=len(self._finisher),
             claiming=int(self.claiming),
+            processes=len(self._processes),
             loop_blocked_seconds=self._health.blocked_seconds,
         )
 
@@ -241,6 +262,8 @@ class Worker:
         await self._dispatcher.stop()
         await self._background.stop()
         await self._slots.close()
+        await self._processes.close()
+        await self._surroundings.resources.stop()
         await self._finisher.stop()
         await self._heart.stop()
         await self._db.close(seconds=1.0)
@@ -259,6 +282,7 @@ class Worker:
             lambda: self._registration.worker,
             hearing,
             self._health,
+            links=self._surroundings.links,
         )
 
     def _may_claim(self) -> bool:
