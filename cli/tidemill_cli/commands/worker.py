@@ -1,11 +1,14 @@
 """`tidemill worker`: a worker process."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from tidemill import logs
 from tidemill.settings import Settings
+from tidemill_cli.local import reload as reloading
 from tidemill_cli.options import DATABASE, LOGS, with_settings
 from tidemill_worker.process import run
 
@@ -17,6 +20,7 @@ Examples:
   tidemill worker examples.demo:app
   tidemill worker myapp.tasks:app --queue emails --queue default=2 --concurrency 50
   tidemill worker myapp.tasks:app --burst
+  tidemill worker myapp.tasks:app --reload
 """,
 )
 @click.argument("app", required=False)
@@ -42,7 +46,10 @@ Examples:
 @click.option(
     "--burst", is_flag=True, help="End when nothing is left to do: for Jobs and cron. Exit code 0."
 )
-def command(settings: Settings, app: str | None, *, burst: bool) -> int:
+@click.option(
+    "--reload", is_flag=True, help="Start again when a Python file below this folder changes."
+)
+def command(settings: Settings, app: str | None, *, burst: bool, reload: bool) -> int:
     """Run the tasks of APP (package.module:attribute; or TIDEMILL_APP) until SIGTERM or Ctrl-C.
 
     Told to stop, it claims nothing more, lets running tasks finish for --drain-seconds, and gives
@@ -51,5 +58,9 @@ def command(settings: Settings, app: str | None, *, burst: bool) -> int:
     chosen = replace(settings, app=app or settings.app)
     if not chosen.app:
         raise click.UsageError("APP must be given: package.module:attribute")
+    if burst and reload:
+        raise click.UsageError("--burst and --reload exclude each other")
     logs.configure(chosen, component="worker")
+    if reload:
+        return reloading.run(sys.argv[1:], Path.cwd())
     return run(chosen, burst=burst)
