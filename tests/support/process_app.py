@@ -135,13 +135,13 @@ def die(how: str) -> None:
                 continue
 
 
-@app.task(isolation="process", max_memory_mb=300)
+@app.task(isolation="process", max_memory_mb=150)
 def eat(megabytes: int, *, in_a_child: bool = False) -> int:
     if in_a_child:
         program = f"import time; held = bytearray(b'x') * {megabytes * 1_000_000}; time.sleep(60)"
         subprocess.run([sys.executable, "-c", program], check=False)
     held = bytearray(b"x") * (megabytes * 1_000_000)
-    if megabytes > 300:
+    if megabytes > 150:
         time.sleep(60)
     return len(held)
 

@@ -23,7 +23,7 @@ class WorkerProcess:
     def __init__(self, settings: Settings, trace: Path, *arguments: str, **environ: str) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tidemill_cli", "worker", APP, *arguments],
+            [sys.executable, "-m", "tidemill_cli", "worker", settings.app or APP, *arguments],
             cwd=REPOSITORY,
             env=os.environ
             | {

@@ -56,19 +56,19 @@ async def test_a_process_that_sends_what_is_no_message_is_killed(shop: Handlers)
 
 
 async def test_a_process_that_holds_too_much_is_killed_and_says_how_much(shop: Handlers) -> None:
-    words = died(await shop.run("eat", megabytes=400))
-    held = int(words.removeprefix("held ").partition(" MB, more than max_memory_mb=300")[0])
-    assert held > 300
+    words = died(await shop.run("eat", megabytes=250))
+    held = int(words.removeprefix("held ").partition(" MB, more than max_memory_mb=150")[0])
+    assert held > 150
     assert (await shop.run("eat", megabytes=10)).value == 10_000_000
 
 
 async def test_what_a_handler_starts_counts_as_its_memory(shop: Handlers) -> None:
-    assert "max_memory_mb=300" in died(await shop.run("eat", megabytes=400, in_a_child=True))
+    assert "max_memory_mb=150" in died(await shop.run("eat", megabytes=250, in_a_child=True))
 
 
 async def test_memory_is_bounded_for_tasks_that_say_so_only(shop: Handlers) -> None:
     assert (await shop.run("eat", megabytes=1)).error is None
-    first = (await shop.run("hold", megabytes=400)).value  # no bound of its own
+    first = (await shop.run("hold", megabytes=250)).value  # no bound of its own
     assert (await shop.run("where")).value == first
     assert (await shop.run("eat", megabytes=1)).error is None  # in a process that is smaller
     assert (await shop.run("where")).value != first

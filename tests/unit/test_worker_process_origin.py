@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import process_app
-from tidemill import App, load_app
+from tests.support import closed_app, process_app
+from tidemill import App
 from tidemill.errors import ConfigurationError
 from tidemill_worker.processes import pool as pool_module
 from tidemill_worker.processes import process as process_module
@@ -106,27 +106,9 @@ async def test_an_app_that_cannot_be_imported_there_is_refused_at_the_start() ->
     assert len(pool) == 0
 
 
-async def test_a_resource_that_does_not_open_there_is_refused_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "closed_shop.py").write_text(
-        textwrap.dedent("""
-            from typing import Annotated
-            from tidemill import App, Resource
-
-            app = App()
-
-            def drawer():
-                raise OSError("stuck")
-                yield
-
-            @app.task(isolation="process")
-            def count(till: Annotated[object, Resource(drawer)]) -> None: ...
-        """)
-    )
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    pool = Processes(load_app("closed_shop:app").tasks.values(), app="closed_shop:app")
-    with pytest.raises(ConfigurationError, match=r"drawer: opening it failed: OSError: stuck"):
+async def test_a_resource_that_does_not_open_there_is_refused_at_the_start() -> None:
+    pool = Processes(closed_app.app.tasks.values(), app="tests.support.closed_app:app")
+    with pytest.raises(ConfigurationError, match="drawer: opening it failed: OSError: stuck"):
         await pool.start()
 
 

@@ -1,0 +1,114 @@
+"""Handlers in processes of their own, with a real worker and its database."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import ledger
+from tests.support.handler_processes import lives, pids, traced
+from tests.support.process_app import app, trace
+from tests.support.worker import eventually, eventually_async, finished
+from tidemill import Client, NewTask
+from tidemill.models import Task
+from tidemill.settings import Settings
+from tidemill.states import Event, Status
+from tidemill.store import Store
+from tidemill_worker import Worker
+
+
+@pytest.fixture(autouse=True)
+def trace_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
+
+
+@pytest.fixture
+def isolated(settings: Settings) -> Settings:
+    return replace(settings, app="tests.support.process_app:app", concurrency=2, drain_seconds=0.2)
+
+
+@pytest.fixture
+async def worker(isolated: Settings) -> AsyncIterator[Worker]:
+    async with Worker(app, settings=isolated) as running:
+        yield running
+
+
+def error_of(task: Task) -> tuple[str, str]:
+    assert task.last_error is not None
+    return task.last_error["type"], task.last_error["message"]
+
+
+async def test_a_process_that_dies_is_a_failed_attempt_and_the_worker_lives_on(
+    worker: Worker, client: Client, store: Store
+) -> None:
+    dies = await client.enqueue(NewTask(type="die", payload={"how": "exit"}, max_retries=0))
+    ended = await finished(store, dies.id)
+    assert ended.status is Status.FAILED
+    assert error_of(ended) == ("ProcessDied", "ended with exit code 3")
+    works = await client.enqueue(NewTask(type="where"))
+    assert (await finished(store, works.id)).status is Status.SUCCEEDED
+    assert worker.ready
+    figures = await ledger.balance(store)
+    assert (figures["failed"], figures["succeeded"]) == (1, 1)
+
+
+async def test_a_process_that_eats_memory_is_a_failed_attempt_that_says_so(
+    worker: Worker, client: Client, store: Store
+) -> None:
+    eats = await client.enqueue(NewTask(type="eat", payload={"megabytes": 250}, max_retries=0))
+    kind, message = error_of(await finished(store, eats.id))
+    assert kind == "ProcessDied"
+    assert message.endswith("more than max_memory_mb=150")
+    assert worker.ready
+
+
+async def test_a_handler_that_hangs_for_ever_is_killed_at_its_timeout_and_its_slot_is_free(
+    worker: Worker, client: Client, store: Store
+) -> None:
+    hangs = await client.enqueue(NewTask(type="hang", timeout_seconds=3.0, max_retries=0))
+    assert error_of(await finished(store, hangs.id)) == (
+        "TimedOut",
+        "ran past its timeout of 3 s",
+    )
+    await eventually(lambda: worker.running == 0)
+    await eventually(lambda: not any(map(lives, pids())), 60)
+
+
+async def test_a_cancelled_handler_is_stopped_and_recorded_as_cancelled(
+    worker: Worker, client: Client, store: Store
+) -> None:
+    sleeps = await client.enqueue(NewTask(type="sleep", payload={"seconds": 60.0}))
+    await eventually(lambda: bool(pids()), 60)
+    await store.acts.cancel([sleeps.id])
+    assert (await finished(store, sleeps.id)).status is Status.CANCELLED
+    await eventually(lambda: traced()[-1:] == ["cleaned up"])
+    assert worker.ready
+
+
+async def test_a_drain_gives_back_what_runs_in_a_process_uncharged(
+    isolated: Settings, client: Client, store: Store
+) -> None:
+    async with Worker(app, settings=isolated):
+        hangs = await client.enqueue(NewTask(type="hang"))
+        await eventually(lambda: len(pids()) == 3, 60)
+    task = await client.get(hangs.id)
+    assert (task.status, task.retry_count) == (Status.QUEUED, 0)
+    assert [each for each in pids() if lives(each)] == []
+    events = [event.event_type for event in await store.tasks.history(hangs.id)]
+    assert events[-1] is Event.TASK_RELEASED
+
+
+async def test_progress_of_a_handler_in_a_process_is_shown_while_it_runs(
+    worker: Worker, client: Client, store: Store
+) -> None:
+    reports = await client.enqueue(NewTask(type="report"))
+
+    async def shown() -> bool:
+        task = await store.tasks.get(reports.id)
+        return task is not None and (task.progress or {}).get("done") == 1000
+
+    await eventually_async(shown)
+    trace("that will do")
+    assert (await finished(store, reports.id)).status is Status.SUCCEEDED
+    assert worker.ready
