@@ -125,7 +125,9 @@ class Dispatcher(Service):
         """Return how many tasks to claim now (0 = rather wait), and how many could run at once."""
         parts, now = self._parts, time.monotonic()
         self._hand_back(now)
-        recording, held, waiting = len(parts.finisher), len(parts.ledger), parts.slots.waiting
+        parts.slots.tidy()
+        recording, waiting = len(parts.finisher), parts.slots.waiting
+        held = len(parts.ledger) - parts.slots.waiting_in_lanes  # other types take no heed of those
         usable, ahead = parts.slots.usable, self._ahead(now)
         most = room(slots=usable, ahead=ahead, open_runs=held - recording, held=held)
         worth = worth_claiming(room=most, most=usable + ahead, waiting=waiting, recording=recording)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tidemill.models import Finish
 from tidemill.sdk.context import StopReason
-from tidemill_worker.conclude import Ended, conclude, release
+from tidemill_worker import metrics
+from tidemill_worker.conclude import Ended, conclude, release, snooze
 from tidemill_worker.executor import Definition, Executor, Pending, Surroundings, Unknown
+from tidemill_worker.lanes import Lanes
 from tidemill_worker.run import Run
 from tidemill_worker.watch import Watch
 
@@ -49,6 +51,7 @@ class Slots:
         self._slots: set[asyncio.Task[None]] = set()
         self._watch = Watch(self._abandon)
         self._executor = Executor(definitions, self._watch, unknown, surroundings or Surroundings())
+        self._lanes = Lanes(definitions, self._set_aside)
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,6 +69,11 @@ class Slots:
     def waiting(self) -> int:
         """How many tasks wait for a slot."""
         return len(self._waiting)
+
+    @property
+    def waiting_in_lanes(self) -> int:
+        """How many tasks wait until fewer of their type run."""
+        return self._lanes.waiting
 
     @property
     def stuck(self) -> int:
@@ -90,11 +98,20 @@ class Slots:
         ends = (run.timeout_at for run in self._watch.runs if not run.concluded)
         return max(0.0, max(ends, default=now) - now)
 
+    def seconds_aside(self, now: float) -> float:
+        """Return in how many seconds the tasks set aside for their type should be over."""
+        return self._lanes.seconds_aside(now)
+
     def offer(self, runs: Iterable[Run]) -> None:
         """Run these when slots are free."""
+        if self._lanes and not self._refusing:
+            runs = self._lanes.admitted(runs, time.monotonic())
         self._waiting.extend(runs)
         if self._refusing:
             self.give_back()
+        self._use_slots()
+
+    def _use_slots(self) -> None:
         for _ in range(min(len(self._waiting), self._concurrency - len(self._slots))):
             slot = asyncio.create_task(self._slot(), name="tidemill-slot")
             self._slots.add(slot)
@@ -109,12 +126,19 @@ class Slots:
         while len(self._waiting) > keep:
             run = self._waiting.pop()
             self._conclude(run, release(run.task))
+            self._leave_lane(run)
             count += 1
         return count
+
+    def tidy(self) -> None:
+        """Set aside the tasks whose turn has not come for longer than was thought."""
+        if self._lanes:
+            self._lanes.set_aside_overdue(time.monotonic())
 
     def refuse(self) -> int:
         """Start nothing more: release what waits, and all that is offered from now on."""
         self._refusing = True
+        self._waiting.extend(self._lanes.cleared())
         return self.give_back()
 
     def lost(self, run: Run) -> None:
@@ -161,13 +185,17 @@ class Slots:
         turn_ends = time.monotonic() + TURN_SECONDS
         while self._waiting:
             run = self._waiting.popleft()
-            end = self._begin(run)
-            if isinstance(end, Pending):
-                self._conclude(run, await end.end)
-                if not _take_cancellation(run):
-                    return
-            else:
-                self._conclude(run, end)
+            try:
+                end = self._begin(run)
+                if isinstance(end, Pending):
+                    self._returned(run, await end.end)
+                    if not _take_cancellation(run):
+                        return
+                else:
+                    self._conclude(run, end)
+            finally:
+                if self._lanes:
+                    self._leave_lane(run)
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + TURN_SECONDS
@@ -180,10 +208,34 @@ class Slots:
 
     def _skip(self, run: Run) -> bool:
         """Take a run that has not started off the waiting ones; return whether it was there."""
+        if self._lanes and self._lanes.skip(run):
+            return True
         if run not in self._waiting:
             return False
         self._waiting.remove(run)
+        self._leave_lane(run)
+        self._use_slots()
         return True
+
+    def _leave_lane(self, run: Run) -> None:
+        """Let the next of its type take the place of `run`, which is over or will not start."""
+        following = self._lanes.ended(run)
+        if following is not None:
+            self._waiting.append(following)
+
+    def _set_aside(self, run: Run, seconds: float) -> None:
+        """Give a task back, uncharged, whose type runs as often as it may."""
+        if not run.concluded:
+            run.concluded = True
+            metrics.SET_ASIDE.labels(metrics.type_label(run.task.type)).inc()
+            self._record(run, snooze(run.task, seconds))
+
+    def _returned(self, run: Run, finish: Finish | None) -> None:
+        if run.concluded:
+            log.info(
+                "a handler has ended after its attempt: its slot is free", extra=run.described()
+            )
+        self._conclude(run, finish)
 
     def _conclude(self, run: Run, finish: Finish | None) -> None:
         if run.concluded:
@@ -197,6 +249,7 @@ class Slots:
 
     def _abandon(self, run: Run) -> None:
         """Record the end of a run whose handler does not stop."""
+        metrics.STUCK_HANDLERS.labels(metrics.type_label(run.task.type)).inc()
         log.warning("the handler does not stop: its slot stays taken", extra=run.described())
         still_running = Ended(error=asyncio.CancelledError())
         seconds = run.seconds()

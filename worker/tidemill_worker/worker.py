@@ -222,7 +222,11 @@ class Worker:
             return False
         store, types = RemainingStore(self._db), list(self._app.tasks)
         burst = Burst(
-            look=lambda: store.look(self._queues, types=types, due_within=due_within),
+            look=lambda: store.look(
+                self._queues,
+                types=types,
+                due_within=max(due_within, self._slots.seconds_aside(time.monotonic())),
+            ),
             held=lambda: self.leases,
             moved=self.moved,
             hint=self._dispatcher.hint,
@@ -249,7 +253,7 @@ class Worker:
             slots=self._settings.concurrency,
             slots_in_use=self._slots.in_use,
             slots_stuck=self._slots.stuck,
-            tasks_waiting=self._slots.waiting,
+            tasks_waiting=self._slots.waiting + self._slots.waiting_in_lanes,
             leases_held=len(self._ledger),
             outcomes_waiting=len(self._finisher),
             claiming=int(self.claiming),
