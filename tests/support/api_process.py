@@ -18,14 +18,17 @@ STOP_SECONDS = 30
 
 
 @asynccontextmanager
-async def api_process(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
-    """Run `tidemill api` on the settings' database; yield a client of it once it is ready."""
+async def api_process(settings: Settings, **more: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Run `tidemill api` on the settings' database; yield a client of it once it is ready.
+
+    `more` is added to its environment.
+    """
     port = free_port()
     environ = {"TIDEMILL_DATABASE_URL": settings.database_url, "TIDEMILL_LOG_FORMAT": "json"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tidemill_cli", "api", "--host", HOST, "--port", str(port)),
         cwd=REPOSITORY,
-        env=os.environ | environ,
+        env=os.environ | environ | more,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
