@@ -25,9 +25,7 @@ Worker = asyncio.subprocess.Process
 
 
 @asynccontextmanager
-async def worker_of(
-    url: str, *, queue: str = "default", drain: float = 30
-) -> AsyncIterator[Worker]:
+async def worker_of(url: str, *, drain: float = 30) -> AsyncIterator[Worker]:
     """Run the program until it has registered; kill it at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(str(sql_examples.NODE), str(PROGRAM), "default", "4"),
