@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -112,3 +113,23 @@ async def test_progress_of_a_handler_in_a_process_is_shown_while_it_runs(
     trace("that will do")
     assert (await finished(store, reports.id)).status is Status.SUCCEEDED
     assert worker.ready
+
+
+async def test_what_a_handler_raises_in_a_process_is_recorded_with_its_own_traceback(
+    worker: Worker, client: Client, store: Store
+) -> None:
+    fails = await client.enqueue(NewTask(type="fail", payload={"how": "value"}))
+    task = await finished(store, fails.id)
+    assert error_of(task) == ("ValueError", "wrong")  # `discard_on`: for good, at once
+    assert task.last_error is not None
+    assert "process_app.py" in task.last_error["traceback"]
+    assert (task.status, task.retry_count) == (Status.FAILED, 0)
+    waits = await client.enqueue(NewTask(type="fail", payload={"how": "retry"}))
+    await eventually_async(lambda: scheduled(store, waits.id))
+    assert worker.ready
+
+
+async def scheduled(store: Store, task_id: UUID) -> bool:
+    """Whether a task waits for its retry."""
+    task = await store.tasks.get(task_id)
+    return task is not None and task.status is Status.SCHEDULED and task.retry_count == 1

@@ -15,6 +15,8 @@ from tidemill.signals import Discard, Retry, Snooze
 from tidemill.states import Outcome
 from tidemill_worker.conclude import (
     Ended,
+    ProcessDied,
+    Reported,
     conclude,
     described,
 )
@@ -144,3 +146,18 @@ def test_an_error_is_recorded_with_its_traceback_s_end_and_storable() -> None:
     assert len(recorded["traceback"]) == TRACEBACK_CHARACTERS
     assert "\0" not in recorded["message"]
     recorded["message"].encode()
+
+
+def test_a_process_that_died_is_retried_whatever_the_handler_wants_retried() -> None:
+    only_keys = TaskDefaults(retry_on=(KeyError,))
+    assert outcome(ProcessDied("killed by SIGSEGV"), defaults=only_keys) is Outcome.RETRY
+    assert outcome(ProcessDied("killed by SIGSEGV"), retry_count=3) is Outcome.FAILED
+
+
+def test_what_a_process_reports_is_recorded_as_it_says() -> None:
+    recorded = {"type": "ShopClosed", "message": "at night", "traceback": "…"}
+    finish = end(Ended(error=Reported(recorded, retried=True, after=7.0)))
+    assert finish is not None
+    assert (finish.outcome, finish.delay_seconds, finish.error) == (Outcome.RETRY, 7.0, recorded)
+    for_good = Reported(recorded, retried=False, after=None)
+    assert outcome(for_good) is Outcome.FAILED

@@ -123,6 +123,8 @@ def timed_out(task: ClaimedTask) -> TimedOut:
 
 def described(error: BaseException) -> dict[str, Any]:
     """Return an error as it is recorded: type, message and the traceback's end, without secrets."""
+    if isinstance(error, Reported):
+        return error.recorded
     frames = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
     return error_record(type(error).__name__, str(error) or type(error).__name__, frames)
 
