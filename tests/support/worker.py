@@ -14,6 +14,8 @@ from tidemill.models import ClaimedTask, Finish, Lease, Task
 from tidemill.retry import RetryPolicy
 from tidemill.store import Store
 from tidemill.store.strangers import Returns
+from tidemill_worker.executor import Surroundings
+from tidemill_worker.ledger import Ledger
 from tidemill_worker.run import Run
 from tidemill_worker.slots import Slots
 from tidemill_worker.strangers import Strangers
@@ -65,12 +67,15 @@ class Bench:
     returned: Returns = field(default_factory=Returns)
 
     def __post_init__(self) -> None:
+        self.ledger = Ledger()
+        self.surroundings = Surroundings.of(self.app, self.ledger)
         self.slots = Slots(
             self.app.tasks,
             concurrency=self.concurrency,
             record=lambda _, finish: self.finishes.append(finish),
             lose=self.lost.append,
             unknown=Strangers(self.returns).end,
+            surroundings=self.surroundings,
         )
 
     async def returns(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, Returns]:

@@ -6,7 +6,6 @@ everything else is a failure, retried by the task's policy while retries are lef
 """
 
 import asyncio
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from tidemill.sdk.context import StopReason
 from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Discard, Retry, Snooze
 from tidemill.states import Outcome
+from tidemill_worker.tracebacks import message_of, traceback_of
 
 _NO_DEFAULTS = TaskDefaults()
 
@@ -125,8 +125,7 @@ def described(error: BaseException) -> dict[str, Any]:
     """Return an error as it is recorded: type, message and the traceback's end, without secrets."""
     if isinstance(error, Reported):
         return error.recorded
-    frames = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
-    return error_record(type(error).__name__, str(error) or type(error).__name__, frames)
+    return error_record(type(error).__name__, message_of(error), traceback_of(error))
 
 
 def may_retry(error: BaseException, defaults: TaskDefaults) -> bool:

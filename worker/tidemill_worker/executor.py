@@ -118,7 +118,7 @@ class Executor:
         try:
             arguments = definition.codec.decode(task.payload)
         except InvalidTask as error:
-            return fail(task, error, seconds=0.0, final=True)
+            return fail(task, error.with_traceback(None), seconds=0.0, final=True)
         except Exception as error:  # noqa: BLE001 - a validator of the user's own; it may raise anything
             return fail(task, error, seconds=0.0, defaults=definition.defaults)
         if definition.resources:
