@@ -89,7 +89,7 @@ def fail(how: str) -> object:
 @app.task(isolation="process")
 def speak(context: Context) -> None:
     print("said aloud")  # noqa: T201 - what this task is for
-    print("and to the other stream", file=sys.stderr)  # noqa: T201
+    print("and to the other stream", file=sys.stderr)  # noqa: T201 - so is this
     context.logger.info("the %s", "order", extra={"order": 5})
     log.debug("nobody wants to know")
     try:
