@@ -1,1 +1,5 @@
-"""The HTTP API: thin over core's store. `server.serve` runs it; `app.build` mounts it elsewhere."""
+"""The HTTP API: thin over core. `server.serve` runs it; `application` mounts it elsewhere."""
+
+from tidemill_api.embedding import application
+
+__all__ = ["application"]

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from tidemill_api.context import API, DOCUMENT, Api
+from tidemill_api.context import API, Api
 from tidemill_api.encoding import encoded
 from tidemill_api.middleware import around
 from tidemill_api.openapi import document
@@ -20,7 +20,7 @@ def build(api: Api) -> web.Application:
     """Return the application that answers with `api`'s parts."""
     app = web.Application(middlewares=[around])
     app[API] = api
-    app[DOCUMENT] = _document()
+    app.on_startup.append(_find_place)
     for each in ENDPOINTS:
         path = _ANY.sub(r"{\1:[^/]+}", each.path)
         app.router.add_route(each.method, path, each.handler, name=each.name)
@@ -29,6 +29,13 @@ def build(api: Api) -> web.Application:
     return app
 
 
-@cache  # the same for every application of a process
-def _document() -> bytes:
-    return encoded(document(ENDPOINTS))
+async def _find_place(app: web.Application) -> None:
+    """Note where another application has mounted this one: nobody tells, but its routes know."""
+    api, first = app[API], ENDPOINTS[0]
+    api.prefix = app.router[first.name].canonical.removesuffix(first.path)
+    api.document = _document(api.prefix)
+
+
+@cache  # the same for every application of a process that is mounted there
+def _document(prefix: str) -> bytes:
+    return encoded(document(ENDPOINTS, prefix))

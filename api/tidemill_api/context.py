@@ -35,6 +35,10 @@ class Api:
     metrics: ApiMetrics
     bodies: BodyBudget = field(default_factory=BodyBudget)
     log_pace: Pace = field(default_factory=Pace)
+    prefix: str = ""
+    """Where in another application it is mounted: paths that it tells begin with this"""
+    document: bytes = b""
+    """The encoded OpenAPI document; from the application's start on"""
 
     @property
     def creates_queues(self) -> bool:
@@ -61,5 +65,3 @@ class Api:
 
 
 API = web.AppKey("api", Api)
-DOCUMENT = web.AppKey("document", bytes)
-"""The encoded OpenAPI document."""

@@ -17,8 +17,8 @@ Json = dict[str, Any]
 _Input = tuple[str, JsonSchemaMode, TypeAdapter[Any]]
 
 
-def document(endpoints: Iterable[Endpoint]) -> Json:
-    """Return the document of `endpoints`."""
+def document(endpoints: Iterable[Endpoint], prefix: str = "") -> Json:
+    """Return the document of `endpoints`, whose paths begin with `prefix`."""
     listed = tuple(endpoints)
     schemas, components = _schemas(listed)
     paths: Json = {}
@@ -26,6 +26,7 @@ def document(endpoints: Iterable[Endpoint]) -> Json:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
     return {
         "openapi": "3.1.0",
+        **({"servers": [{"url": prefix}]} if prefix else {}),
         "info": {
             "title": "Tidemill",
             "version": tidemill.__version__,

@@ -14,16 +14,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tidemill import maintenance
-from tidemill.db import Database, wait_for_database
+from tidemill.db import Database
 from tidemill.errors import ConfigurationError
 from tidemill.notify import Hints
-from tidemill.schema import wait_for_schema
-from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill_api.app import build
 from tidemill_api.context import Api
 from tidemill_api.protocol import ProblemProtocol
+from tidemill_api.running import database_ready, working
 
 DRAIN_SECONDS: Final = 20.0
 """How long requests in hand may take to finish after stop."""
@@ -42,7 +40,7 @@ async def serve(
     """
     db = Database.of(settings, application="tidemill api")
     try:
-        if await _finished(_database_ready(db, settings), stop):
+        if await _finished(database_ready(db, settings), stop):
             await _serve(settings, db, stop, ready)
     finally:
         await db.close()
@@ -51,22 +49,14 @@ async def serve(
 async def _serve(
     settings: Settings, db: Database, stop: asyncio.Event, ready: Callable[[int], None] | None
 ) -> None:
-    hints = Hints(db)
-    api = Api.of(settings, db, hints)
-    group = Group([hints, api.claims, *maintenance.duties(api.store, settings, hints.hint)], "api")
-    await group.start()
-    try:
-        async with listening(api) as port:
-            _announce(settings, port)
-            if ready is not None:
-                ready(port)
-            await stop.wait()
-            api.health.draining = True
-            _log.info("stopping: answering what is in hand")
-        await api.enqueuer.close()
-        await api.endings.close()
-    finally:
-        await group.stop()
+    api = Api.of(settings, db, Hints(db))
+    async with working(api), listening(api) as port:
+        _announce(settings, port)
+        if ready is not None:
+            ready(port)
+        await stop.wait()
+        api.health.draining = True
+        _log.info("stopping: answering what is in hand")
 
 
 @asynccontextmanager
@@ -107,11 +97,6 @@ def _refusal(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"TIDEMILL_API_PORT: not allowed to listen on {_shown(host)}:{port}"
     return f"TIDEMILL_API_HOST: cannot listen on {_shown(host)}:{port}: {error.strerror or error}"
-
-
-async def _database_ready(db: Database, settings: Settings) -> None:
-    await wait_for_database(db, settings.database_wait_seconds)
-    await wait_for_schema(db, settings.database_wait_seconds)
 
 
 async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

@@ -75,7 +75,7 @@ async def run(request: web.Request) -> web.Response:
     task = await api.store.tasks.get(made.id)
     if task is None:
         raise incoming.no_task(made.id)
-    return answer(task_json(task), 201, Location=f"/api/tasks/{made.id}")
+    return answer(task_json(task), 201, Location=f"{api.prefix}/api/tasks/{made.id}")
 
 
 async def slots(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 import tidemill
 from tidemill import schema
-from tidemill_api.context import API, DOCUMENT
+from tidemill_api.context import API
 from tidemill_api.encoding import JSON, answer
 from tidemill_api.shapes.stats import stats_json
 
@@ -28,14 +28,16 @@ _PATHS: Final = {
 }
 
 
-async def index(_request: web.Request) -> web.Response:
+async def index(request: web.Request) -> web.Response:
     """Return where to look next."""
-    return answer({"name": "tidemill", "version": tidemill.__version__, "paths": _PATHS})
+    prefix = request.app[API].prefix
+    paths = {name: prefix + path for name, path in _PATHS.items()}
+    return answer({"name": "tidemill", "version": tidemill.__version__, "paths": paths})
 
 
 async def openapi(request: web.Request) -> web.Response:
-    """Return the OpenAPI document, made when the application was."""
-    return web.Response(body=request.app[DOCUMENT], headers={"Content-Type": JSON})
+    """Return the OpenAPI document, made when the application started."""
+    return web.Response(body=request.app[API].document, headers={"Content-Type": JSON})
 
 
 async def version(_request: web.Request) -> web.Response:

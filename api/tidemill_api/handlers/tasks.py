@@ -29,7 +29,7 @@ async def create(request: web.Request) -> web.Response:
         _trace((task,), request)
         check_payload(task, await api.types.checks((task,)))
         made = await api.enqueuer.one(task)
-    location = f"/api/tasks/{made.id}"
+    location = f"{api.prefix}/api/tasks/{made.id}"
     if made.created:
         return answer(shapes.new_task_json(task, made), 201, Location=location)
     if (known := await api.store.tasks.get(made.id)) is None:

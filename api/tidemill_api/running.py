@@ -1,0 +1,36 @@
+"""What runs behind the handlers, in a process of ours or in another's application."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from tidemill import maintenance
+from tidemill.db import Database, wait_for_database
+from tidemill.schema import wait_for_schema
+from tidemill.service import Group
+from tidemill.settings import Settings
+from tidemill_api.context import Api
+
+
+async def database_ready(db: Database, settings: Settings) -> None:
+    """Return once the database answers and its schema fits.
+
+    Raises DatabaseUnavailable or SchemaMismatch after `database_wait_seconds`.
+    """
+    await wait_for_database(db, settings.database_wait_seconds)
+    await wait_for_schema(db, settings.database_wait_seconds)
+
+
+@asynccontextmanager
+async def working(api: Api) -> AsyncGenerator[None]:
+    """Run what `api`'s handlers need. At exit what was accepted is stored, then all ends."""
+    duties = maintenance.duties(api.store, api.settings, api.hints.hint)
+    group = Group([api.hints, api.claims, *duties], "api")
+    await group.start()
+    try:
+        yield
+    finally:
+        try:
+            await api.enqueuer.close()
+            await api.endings.close()
+        finally:
+            await group.stop()
