@@ -1,17 +1,18 @@
-"""docs/http-api.md: every command there is run, in order, and answers with the status it shows."""
+"""docs/http-api.md, http-workers.md: every command is run and answers with the status shown."""
 
 import asyncio
 import re
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.support import storage
 from tests.support.http import enqueue
 from tidemill.states import Outcome
 from tidemill.store import Store
 
-PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
+DOCS = Path(__file__).parents[2] / "docs"
 # The answer goes to $ANSWER; what a reader would see of it is its status.
 PREAMBLE = r"""
 set -euo pipefail
@@ -21,8 +22,8 @@ curl() {
 """
 
 
-def blocks() -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
 async def statuses(block: str, **environ: str) -> list[int]:
@@ -36,15 +37,16 @@ async def statuses(block: str, **environ: str) -> list[int]:
     return [int(line) for line in told.split()]
 
 
+@pytest.mark.parametrize(("page", "least"), [("http-api.md", 30), ("http-workers.md", 6)])
 async def test_every_command_answers_as_the_page_says(
-    http: aiohttp.ClientSession, store: Store, tmp_path: Path
+    http: aiohttp.ClientSession, store: Store, tmp_path: Path, page: str, least: int
 ) -> None:
     await storage.enqueue(store)
     claimed = await storage.claim(store, await storage.worker(store))
     await store.leases.finish(storage.ends(claimed, Outcome.FAILED))
     task = (await enqueue(http)).json["id"]
     commands = 0
-    for block in blocks():
+    for block in blocks(page):
         expected = [int(status) for status in re.findall(r"# (\d{3})$", block, re.MULTILINE)]
         assert len(expected) == len(re.findall(r"^curl ", block, re.MULTILINE)), block
         found = await statuses(
@@ -56,4 +58,4 @@ async def test_every_command_answers_as_the_page_says(
         )
         assert found == expected, block
         commands += len(found)
-    assert commands >= 30
+    assert commands >= least
