@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import ledger, storage
 from tests.support.http import ask, enqueue
-from tests.support.http_worker import HttpWorker
+from tests.support.http_worker import HttpWorker, lease
 from tidemill.models import TaskType
 from tidemill.states import Status
 from tidemill.store import Store
@@ -184,6 +184,21 @@ async def test_an_extension_is_the_heartbeat_of_leases_and_worker(
     assert 800 < await store.db.fetchval(left) <= 900
     [listed] = await store.listing.workers()
     assert listed.seen_seconds < 1000
+
+
+async def test_progress_comes_with_an_extension_and_is_shown_while_the_task_runs(
+    http: aiohttp.ClientSession,
+) -> None:
+    made = await enqueue(http)
+    worker = await HttpWorker.register(http)
+    [task] = await worker.claim()
+    stale = {**task, "token": task["token"] + 1000}
+    for each, done in ((task, 3), (stale, 9)):
+        said = {**lease(each), "progress": {"done": done, "total": 10, "message": "thumbnails"}}
+        body = {"worker_id": worker.id, "leases": [said]}
+        assert (await ask(http, "POST", "/api/leases/extend", json=body)).status == 200
+    shown = (await ask(http, "GET", f"/api/tasks/{made.json['id']}")).json
+    assert shown["progress"] == {"done": 3.0, "total": 10.0, "message": "thumbnails"}
 
 
 async def test_tasks_of_other_types_go_back_uncharged(

@@ -55,6 +55,9 @@ async def extend(request: web.Request) -> web.Response:
     leases = [each.lease for each in asked.leases]
     seconds = asked.lease_seconds or api.settings.lease_seconds
     extensions = await api.store.leases.extend(leases, seconds)
+    await api.store.leases.progress(
+        {each.lease: each.progress.text() for each in asked.leases if each.progress is not None}
+    )
     state, released = await api.claims.beat(
         asked.worker_id, keep=leases if asked.release_others else None
     )

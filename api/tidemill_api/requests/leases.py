@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from tidemill.errors import Fault
-from tidemill.failures import error_record
+from tidemill.failures import MESSAGE_CHARACTERS, error_record
+from tidemill.jsontext import dumps
 from tidemill.models import Lease, WorkerInfo, queue_name_pattern
 from tidemill.store.endings import Ended, Ending
 from tidemill_api.requests.fields import Id, Seconds, Strict, TypeName, Wait
@@ -91,6 +92,26 @@ class LeaseRequest(Strict):
         return Lease(self.task_id, self.token)
 
 
+class ProgressRequest(Strict):
+    """How far a task has come; shown while it runs. Of a long message the start is kept."""
+
+    done: Annotated[float, Field(ge=-1e15, le=1e15)]
+    total: Annotated[float, Field(ge=-1e15, le=1e15)] | None = None
+    message: Annotated[str, Field(max_length=LONGEST_TEXT)] | None = None
+
+    def text(self) -> str:
+        """Return the progress as it is stored."""
+        message = None if self.message is None else self.message[:MESSAGE_CHARACTERS]
+        given = {"done": self.done, "total": self.total, "message": message}
+        return dumps({name: value for name, value in given.items() if value is not None})
+
+
+class ExtendedRequest(LeaseRequest):
+    """A lease to keep."""
+
+    progress: ProgressRequest | None = None
+
+
 class ExtendRequest(Strict):
     """A heartbeat: of a worker, and of the leases that it holds."""
 
@@ -103,7 +124,7 @@ class ExtendRequest(Strict):
             "was lost) goes back, uncharged. Not while a claim is on its way"
         ),
     ] = False
-    leases: Annotated[list[LeaseRequest], Field(max_length=MOST_LEASES)]
+    leases: Annotated[list[ExtendedRequest], Field(max_length=MOST_LEASES)]
 
 
 class _EndRequest(LeaseRequest):
