@@ -84,23 +84,20 @@ class Resources(Service):
         return self._arguments.get(definition.name, {})
 
     async def _live(self, opened: "asyncio.Future[None]") -> None:
-        try:
-            async with AsyncExitStack() as stack:
-                try:
-                    values = await self._open(stack)
-                except Exception as error:  # noqa: BLE001 - it is raised where `start` waits
-                    _answer(opened, error)
-                    return
-                finally:
-                    self._opening = False
-                self._arguments = {
-                    kind: {name: values[opener] for name, opener in openers.items()}
-                    for kind, openers in self._wanted.items()
-                }
-                _answer(opened, None)
-                await self._closing.wait()
-        except Exception:
-            log.exception("a resource could not be closed")
+        async with AsyncExitStack() as stack:
+            try:
+                values = await self._open(stack)
+            except Exception as error:  # noqa: BLE001 - it is raised where `start` waits
+                _answer(opened, error)
+                return
+            finally:
+                self._opening = False
+            self._arguments = {
+                kind: {name: values[opener] for name, opener in openers.items()}
+                for kind, openers in self._wanted.items()
+            }
+            _answer(opened, None)
+            await self._closing.wait()
 
     async def _open(self, stack: AsyncExitStack) -> dict[Opener, Any]:
         values = dict(self._given)
@@ -114,13 +111,29 @@ async def _entered(opener: Opener, stack: AsyncExitStack) -> Any:
     try:
         manager = _manager(opener)
         if isinstance(manager, AbstractAsyncContextManager):
-            return await stack.enter_async_context(manager)
-        return stack.enter_context(manager)
+            value = await manager.__aenter__()
+        else:
+            value = manager.__enter__()
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigurationError(
             f"resource {_name(opener)}: opening it failed: {reason}"
         ) from error
+    stack.push_async_callback(_leave, opener, manager)
+    return value
+
+
+async def _leave(
+    opener: Opener, manager: AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
+) -> None:
+    """Close one. What fails here is no other's concern: nothing of it is thrown into them."""
+    try:
+        if isinstance(manager, AbstractAsyncContextManager):
+            await manager.__aexit__(None, None, None)
+        else:
+            manager.__exit__(None, None, None)
+    except Exception:
+        log.exception("resource %s: closing it failed", _name(opener))
 
 
 def _manager(opener: Opener) -> AbstractAsyncContextManager[Any] | AbstractContextManager[Any]:

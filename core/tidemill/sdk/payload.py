@@ -25,6 +25,7 @@ class PayloadCodec:
             raise ConfigurationError(
                 f"{name_of(function)}: type hints must be readable from JSON: {reason}"
             ) from error
+        self._given = self.signature.given if self.signature.extra else frozenset[str]()
         self._takes_nothing = not self.signature.fields
 
     def decode(self, payload: Any) -> dict[str, Any]:
@@ -32,9 +33,13 @@ class PayloadCodec:
         if self._takes_nothing and payload == {}:
             return {}
         try:
-            return self._adapter.validate_python(payload)
+            arguments = self._adapter.validate_python(payload)
         except ValidationError as error:
             raise InvalidTask(*_faults(error)) from None
+        if self._given and (taken := self._given & arguments.keys()):
+            rule = "must not be given: the worker fills it in"
+            raise InvalidTask(*(Fault(f"payload.{name}", rule) for name in sorted(taken)))
+        return arguments
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return `values` (a producer's arguments) as JSON. Raises InvalidTask."""

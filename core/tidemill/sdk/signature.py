@@ -30,13 +30,15 @@ class PayloadField:
 class Signature:
     """What a handler takes. `extra` = it has `**name`, so unknown payload fields are allowed.
 
-    `resources` are parameters that the worker fills in, by name.
+    `resources` are parameters that the worker fills in, by name; `given` are these and the context:
+    no payload may fill them, not even where `extra` fields are allowed.
     """
 
     fields: tuple[PayloadField, ...]
     extra: bool
     wants_context: bool
     resources: Mapping[str, Resource]
+    given: frozenset[str]
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
@@ -44,17 +46,20 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     hints = _hints(function)
     fields: list[PayloadField] = []
     resources: dict[str, Resource] = {}
+    given: set[str] = set()
     extra = wants_context = False
     for place, parameter in enumerate(inspect.signature(function).parameters.values()):
         annotation = hints.get(parameter.name, Any)
         if annotation is Context:
             _check_context(function, parameter, place)
             wants_context = True
+            given.add(parameter.name)
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             _check_extra(function, parameter, annotation)
             extra = True
         elif parameter.kind in _FIELD_KINDS and (resource := _resource(annotation)):
             resources[parameter.name] = resource
+            given.add(parameter.name)
         elif parameter.kind in _FIELD_KINDS:
             fields.append(PayloadField(parameter.name, annotation, parameter.default))
         else:
@@ -62,7 +67,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
                 f"{name_of(function)}: parameter `{parameter}` must be passable by name, "
                 "because payload fields are passed by name"
             )
-    return Signature(tuple(fields), extra, wants_context, resources)
+    return Signature(tuple(fields), extra, wants_context, resources, frozenset(given))
 
 
 def name_of(function: Callable[..., Any]) -> str:
