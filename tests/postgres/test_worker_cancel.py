@@ -237,7 +237,7 @@ async def test_a_task_claimed_while_it_is_being_cancelled_is_stopped_when_its_cl
         await asyncio.sleep(60)
 
     worker = Worker(app, settings=slowly(settings))
-    claim = worker._store.leases.claim
+    claim = worker._parts.store.leases.claim
     asked: list[UUID] = []
 
     async def claim_and_be_cancelled(*args: object) -> object:
@@ -248,7 +248,7 @@ async def test_a_task_claimed_while_it_is_being_cancelled_is_stopped_when_its_cl
             await asyncio.sleep(0.3)  # the answer is slow: the notification overtakes it
         return claimed
 
-    monkeypatch.setattr(worker._store.leases, "claim", claim_and_be_cancelled)
+    monkeypatch.setattr(worker._parts.store.leases, "claim", claim_and_be_cancelled)
     async with worker:
         stored = await client.enqueue(NewTask(type="task"))
         await eventually(lambda: asked == [stored.id])

@@ -9,7 +9,7 @@ from tidemill.settings import Settings
 from tidemill_worker import Worker
 
 
-@pytest.mark.parametrize("part", ["_dispatcher._limits", "_finisher._settle"])
+@pytest.mark.parametrize("part", ["dispatcher._limits", "finisher._settle"])
 async def test_a_part_that_fails_is_told(
     settings: Settings,
     client: Client,
@@ -28,7 +28,7 @@ async def test_a_part_that_fails_is_told(
     monkeypatch.setattr("tidemill_worker.drain.FLUSH_SECONDS", 0.2)
     async with Worker(app, settings=settings) as worker:
         assert worker.ready
-        owner = getattr(worker, part.partition(".")[0])
+        owner = getattr(worker._parts, part.partition(".")[0])
         monkeypatch.setattr(owner, part.partition(".")[2], fail)
         await client.enqueue(NewTask(type="task"))
         await eventually(worker.failed.is_set)

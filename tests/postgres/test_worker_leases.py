@@ -146,7 +146,7 @@ async def test_an_outcome_whose_answer_was_lost_is_recorded_once(
     async def task() -> None: ...
 
     worker = Worker(app, settings=settings)
-    finish, calls = worker._finisher._leases.finish, 0
+    finish, calls = worker._parts.finisher._leases.finish, 0
 
     async def finish_and_lose_the_answer(finishes: list[Finish]) -> set[Lease]:
         nonlocal calls
@@ -156,7 +156,7 @@ async def test_an_outcome_whose_answer_was_lost_is_recorded_once(
             raise DatabaseUnavailable("the connection was lost at commit")
         return recorded
 
-    monkeypatch.setattr(worker._finisher._leases, "finish", finish_and_lose_the_answer)
+    monkeypatch.setattr(worker._parts.finisher._leases, "finish", finish_and_lose_the_answer)
     lost: list[object] = []
     monkeypatch.setattr("tidemill_worker.metrics.LEASES_LOST.inc", lambda: lost.append(1))
     stored = await client.enqueue(NewTask(type="task"))
@@ -176,7 +176,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_uncharged(
 
     worker = Worker(app, settings=settings)
     stored = await client.enqueue(NewTask(type="task"))
-    claim, lost = worker._store.leases.claim, 0
+    claim, lost = worker._parts.store.leases.claim, 0
 
     async def claim_and_lose_the_answer(*args: object) -> list[ClaimedTask]:
         nonlocal lost
@@ -186,7 +186,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_uncharged(
             raise DatabaseUnavailable("the connection was lost at commit")
         return claimed
 
-    monkeypatch.setattr(worker._store.leases, "claim", claim_and_lose_the_answer)
+    monkeypatch.setattr(worker._parts.store.leases, "claim", claim_and_lose_the_answer)
     async with worker:
         epoch = worker.identity.epoch
         task_now = await finished(store, stored.id)

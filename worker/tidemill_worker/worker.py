@@ -1,7 +1,6 @@
 """A worker, put together: what `tidemill worker` runs, and what a process of your own may embed."""
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -9,44 +8,28 @@ from types import TracebackType
 from typing import Any, Self
 
 from tidemill.app import App
-from tidemill.db import Database, wait_for_database
+from tidemill.db import wait_for_database
 from tidemill.maintenance import duties
-from tidemill.models import Finish, WorkerIdentity
-from tidemill.notify import CANCEL_CHANNEL, Hints, Listener
+from tidemill.models import WorkerIdentity
+from tidemill.notify import CANCEL_CHANNEL, Listener
 from tidemill.schema import wait_for_schema
 from tidemill.sdk.resources import Opener
 from tidemill.service import Group
 from tidemill.settings import Settings
-from tidemill.store import Store
-from tidemill.store.remaining import RemainingStore
-from tidemill.store.strangers import StrangerStore
+from tidemill.store.remaining import Remaining, RemainingStore
 from tidemill_worker import metrics
 from tidemill_worker.burst import Burst
-from tidemill_worker.dispatcher import Dispatcher, Parts
 from tidemill_worker.drain import Drained, drain, leave
-from tidemill_worker.executor import Surroundings
-from tidemill_worker.finisher import Finisher, Telling
 from tidemill_worker.gauges import Figures
-from tidemill_worker.heart import Hearing, Heart
-from tidemill_worker.identity import describe
-from tidemill_worker.ledger import Ledger
-from tidemill_worker.prefetch import Prefetch
-from tidemill_worker.probes import Health
-from tidemill_worker.processes.pool import Processes
-from tidemill_worker.queues import parse_queues
-from tidemill_worker.registration import Registration
-from tidemill_worker.run import Run
-from tidemill_worker.slots import Slots
-from tidemill_worker.strangers import Strangers
 from tidemill_worker.waiting import first_of
-
-log = logging.getLogger("tidemill.worker")
+from tidemill_worker.wiring import Wiring
 
 
 class Worker:
     """Runs the tasks of `app` on the current event loop: `async with Worker(app): …`.
 
-    Leaving the block drains. It takes no signals and leaves logging alone.
+    Leaving the block drains. It takes no signals and leaves logging alone. It works once: after its
+    stop make another.
     """
 
     def __init__(
@@ -62,55 +45,11 @@ class Worker:
         """
         self._settings = settings = settings or Settings.load(os.environ)
         self._app = app
-        self._db = Database.of(settings, application="tidemill-worker")
-        store = self._store = Store.of(self._db)
-        strict = settings.queue_order == "strict"
-        queues = self._queues = parse_queues(settings.queues, strict=strict)
-        self._ledger = Ledger()
-        self._registration = Registration(
-            store,
-            describe(settings, queues),
-            queues=queues,
-            lease_seconds=settings.lease_seconds,
-            strict=strict,
-        )
-        self._prefetch = Prefetch(settings.prefetch)
-        self._hints = Hints(self._db)
-        self._finisher = Finisher(
-            store.leases,
-            self._ledger,
-            Telling(
-                self._room_changed, self._hints.hint, self._is_limited, self._freed, self._fail
-            ),
-        )
-        self._processes = Processes(app.tasks.values(), app=settings.app)
-        self._surroundings = Surroundings.of(
-            app, self._ledger, given=resources, children=self._processes
-        )
-        self._slots = Slots(
-            app.tasks,
-            concurrency=settings.concurrency,
-            record=self._record,
-            lose=self._lose,
-            unknown=Strangers(StrangerStore(self._db).returns).end,
-            surroundings=self._surroundings,
-        )
-        self._dispatcher = Dispatcher(
-            Parts(self._registration, self._ledger, self._slots, self._finisher, self._prefetch),
-            poll_seconds=settings.poll_seconds,
-            allowed=self._may_claim,
-            failed=self._fail,
-        )
-        self._health = Health(self._ledger, lambda: self.ready)
-        self._heart = self._make_heart()
+        self._parts = Wiring(app, settings, resources, ready=lambda: self.ready)
         self._background = Group([], name="worker")
         self._hurry = asyncio.Event()
         self._stopping = asyncio.Event()
-        self.moved = asyncio.Event()
-        """Set whenever tasks have ended. Who waits for it clears it, looks, and waits"""
-        self.failed = asyncio.Event()
-        """Set when a part has ended by an error of its own: the worker should be stopped"""
-        self._started = self._draining = self._marked = False
+        self._started = False
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -129,33 +68,43 @@ class Worker:
     @property
     def identity(self) -> WorkerIdentity:
         """The worker's row in the database; after the start only."""
-        return self._registration.worker
+        return self._parts.registration.worker
 
     @property
     def leases(self) -> int:
         """How many tasks it holds, running or not."""
-        return len(self._ledger)
+        return len(self._parts.ledger)
 
     @property
     def running(self) -> int:
         """How many slots run a task."""
-        return self._slots.in_use
+        return self._parts.slots.in_use
 
     @property
     def finished(self) -> int:
         """How many attempts have ended here so far."""
-        return self._slots.finished
+        return self._parts.slots.finished
 
     @property
     def claiming(self) -> bool:
         """Whether it claims: its heartbeats work, and it is neither marked nor draining."""
-        return self.ready and self._heart.beating
+        return self.ready and self._parts.heart.beating
 
     @property
     def ready(self) -> bool:
         """Whether it has started and is neither draining nor marked to."""
-        going = self._started and not self._draining and not self.failed.is_set()
-        return going and not self._marked
+        going = self._started and not self._stopping.is_set() and not self.failed.is_set()
+        return going and not self._parts.marked
+
+    @property
+    def failed(self) -> asyncio.Event:
+        """Set when a part has ended by an error of its own: the worker should be stopped."""
+        return self._parts.failed
+
+    @property
+    def moved(self) -> asyncio.Event:
+        """Set whenever tasks have ended. Who waits for it clears it, looks, and waits."""
+        return self._parts.moved
 
     async def start(self) -> None:
         """Wait for the database and its schema, register, and start claiming.
@@ -163,48 +112,40 @@ class Worker:
         Raises DatabaseUnavailable or SchemaMismatch after `database_wait_seconds`,
         DatabaseRefused and ConfigurationError at once; then nothing is left running.
         """
+        if self._started:
+            raise RuntimeError("a worker works once: make another")
+        parts = self._parts
         try:
-            await self._processes.start()
+            await parts.processes.start()
             await self._enter()
-            await self._heart.start()
-            await self._surroundings.resources.start()
-            await self._finisher.start()
-            listener = Listener(self._settings, application="tidemill-worker-listener")
-            listener.subscribe(self._dispatcher.hint)
-            listener.subscribe(self._hear_cancel, channel=CANCEL_CHANNEL)
-            self._background = Group(
-                [self._hints, listener, *duties(self._store, self._settings, self._hints.hint)]
-            )
-            await self._background.start()
+            await parts.heart.start()
+            await parts.surroundings.resources.start()
+            await parts.finisher.start()
+            await self._start_background()
         except BaseException:
-            if self._registration.entered:
-                await leave(self._registration, self._ledger)
+            if parts.registration.entered:
+                await leave(parts.registration, parts.ledger)
             await self._shut_down()
             raise
         metrics.GAUGES.watch(self, self._figures)
         self._started = True
-        await self._dispatcher.start()
+        await parts.dispatcher.start()
 
     async def stop(self, *, patient: bool = False) -> Drained:
         """Drain, record what there is to record, sign off; return how it went.
 
         Running tasks get the drain time; with `patient`, also what is left of their timeouts.
         """
-        if not self._started or self._draining:
+        if not self._started or self._stopping.is_set():
             return Drained(0, 0, 0)
-        self._draining = True
         self._stopping.set()
-        seconds = self._settings.drain_seconds
+        parts, seconds = self._parts, self._settings.drain_seconds
         if patient:
-            seconds = max(seconds, self._slots.seconds_left(time.monotonic()))
+            seconds = max(seconds, parts.slots.seconds_left(time.monotonic()))
         drained = await drain(
-            self._dispatcher,
-            self._slots,
-            self._finisher,
-            seconds=seconds,
-            hurry=self._hurry,
+            parts.dispatcher, parts.slots, parts.finisher, seconds=seconds, hurry=self._hurry
         )
-        await leave(self._registration, self._ledger)
+        await leave(parts.registration, parts.ledger)
         await self._shut_down()
         return drained
 
@@ -220,16 +161,11 @@ class Worker:
                 return await self.run_until_empty(due_within=due_within)
         if self._stopping.is_set():
             return False
-        store, types = RemainingStore(self._db), list(self._app.tasks)
         burst = Burst(
-            look=lambda: store.look(
-                self._queues,
-                types=types,
-                due_within=max(due_within, self._slots.seconds_aside(time.monotonic())),
-            ),
+            look=lambda: self._remaining(due_within),
             held=lambda: self.leases,
             moved=self.moved,
-            hint=self._dispatcher.hint,
+            hint=self._parts.dispatcher.hint,
         )
         emptied = asyncio.ensure_future(burst.until_empty())
         await first_of(emptied, self._stopping.wait(), self.failed.wait())
@@ -240,90 +176,51 @@ class Worker:
         self._hurry.set()
 
     async def _enter(self) -> None:
-        seconds = self._settings.database_wait_seconds
-        await wait_for_database(self._db, seconds)
-        await wait_for_schema(self._db, seconds)
-        app = self._settings.app or "embedded"
-        await self._store.types.register(self._app.types(), app=app)
-        await self._store.schedules.register(self._app.schedules, app=app)
-        await self._registration.enter()
+        settings, store = self._settings, self._parts.store
+        await wait_for_database(self._parts.db, settings.database_wait_seconds)
+        await wait_for_schema(self._parts.db, settings.database_wait_seconds)
+        app = settings.app or "embedded"
+        await store.types.register(self._app.types(), app=app)
+        await store.schedules.register(self._app.schedules, app=app)
+        await self._parts.registration.enter()
+
+    async def _start_background(self) -> None:
+        parts, settings = self._parts, self._settings
+        listener = Listener(settings, application="tidemill-worker-listener")
+        listener.subscribe(parts.dispatcher.hint)
+        listener.subscribe(parts.hear_cancel, channel=CANCEL_CHANNEL)
+        maintenance = duties(parts.store, settings, parts.hints.hint)
+        self._background = Group([parts.hints, listener, *maintenance], name="worker")
+        await self._background.start()
+
+    async def _remaining(self, due_within: float) -> Remaining:
+        aside = self._parts.slots.seconds_aside(time.monotonic())
+        return await RemainingStore(self._parts.db).look(
+            self._parts.queues, types=list(self._app.tasks), due_within=max(due_within, aside)
+        )
 
     def _figures(self) -> Figures:
+        parts = self._parts
         return Figures(
             slots=self._settings.concurrency,
-            slots_in_use=self._slots.in_use,
-            slots_stuck=self._slots.stuck,
-            tasks_waiting=self._slots.waiting + self._slots.waiting_in_lanes,
-            leases_held=len(self._ledger),
-            outcomes_waiting=len(self._finisher),
+            slots_in_use=parts.slots.in_use,
+            slots_stuck=parts.slots.stuck,
+            tasks_waiting=parts.slots.waiting + parts.slots.waiting_in_lanes,
+            leases_held=len(parts.ledger),
+            outcomes_waiting=len(parts.finisher),
             claiming=int(self.claiming),
-            processes=len(self._processes),
-            loop_blocked_seconds=self._health.blocked_seconds,
+            processes=len(parts.processes),
+            loop_blocked_seconds=parts.health.blocked_seconds,
         )
 
     async def _shut_down(self) -> None:
+        parts = self._parts
         metrics.GAUGES.forget(self)
-        await self._dispatcher.stop()
+        await parts.dispatcher.stop()
         await self._background.stop()
-        await self._slots.close()
-        await self._processes.close()
-        await self._surroundings.resources.stop()
-        await self._finisher.stop()
-        await self._heart.stop()
-        await self._db.close(seconds=1.0)
-
-    def _make_heart(self) -> Heart:
-        hearing = Hearing(
-            lost=self._slots.lost,
-            cancelled=self._slots.cancelled,
-            unknown=self._dispatcher.unknown,
-            failed=self._fail,
-            marked=self._mark,
-        )
-        return Heart(
-            self._settings,
-            self._ledger,
-            lambda: self._registration.worker,
-            hearing,
-            self._health,
-            links=self._surroundings.links,
-        )
-
-    def _may_claim(self) -> bool:
-        return self._heart.beating and not self._marked
-
-    def _mark(self, marked: bool) -> None:
-        if marked != self._marked:
-            log.info(
-                "marked for removal: claiming nothing" if marked else "the mark was taken back"
-            )
-        self._marked = marked
-
-    def _hear_cancel(self, worker_id: str) -> None:
-        if worker_id in {"", str(self.identity.id)}:
-            self._heart.look_for_cancels()
-
-    def _record(self, run: Run, finish: Finish) -> None:
-        metrics.ended(run, finish)
-        self._finisher.add(run, finish)
-
-    def _is_limited(self, queue_id: int) -> bool:
-        return self._registration.claimer.is_limited(queue_id)
-
-    def _freed(self, queue: str) -> None:
-        """A task of a queue with limits has ended: another may run, here or elsewhere."""
-        self._dispatcher.hint(queue)
-        self._hints.hint(queue)
-
-    def _fail(self) -> None:
-        self.failed.set()
-
-    def _lose(self, run: Run) -> None:
-        metrics.LEASES_LOST.inc()
-        log.warning("the lease was lost: the handler is stopped", extra=run.described())
-        self._ledger.drop([run])
-        self._room_changed()
-
-    def _room_changed(self) -> None:
-        self.moved.set()
-        self._dispatcher.room_changed()
+        await parts.slots.close()
+        await parts.processes.close()
+        await parts.surroundings.resources.stop()
+        await parts.finisher.stop()
+        await parts.heart.stop()
+        await parts.db.close(seconds=1.0)
