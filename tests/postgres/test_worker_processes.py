@@ -17,6 +17,7 @@ from tidemill.settings import Settings
 from tidemill.states import Event, Status
 from tidemill.store import Store
 from tidemill_worker import Worker
+from tidemill_worker.processes import process as process_module
 
 
 @pytest.fixture(autouse=True)
@@ -77,13 +78,14 @@ async def test_a_handler_that_hangs_for_ever_is_killed_at_its_timeout_and_its_sl
 
 
 async def test_a_cancelled_handler_is_stopped_and_recorded_as_cancelled(
-    worker: Worker, client: Client, store: Store
+    worker: Worker, client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process_module, "TERM_SECONDS", 60.0)  # time to clean up
     sleeps = await client.enqueue(NewTask(type="sleep", payload={"seconds": 60.0}))
     await eventually(lambda: bool(pids()), 60)
     await store.acts.cancel([sleeps.id])
     assert (await finished(store, sleeps.id)).status is Status.CANCELLED
-    await eventually(lambda: traced()[-1:] == ["cleaned up"])
+    await eventually(lambda: traced()[-1:] == ["cleaned up"], 60)
     assert worker.ready
 
 

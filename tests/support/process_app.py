@@ -104,7 +104,7 @@ def report(context: Context) -> str:
         context.progress(done, 1000)
     context.progress(1000, 1000, "done")
     context.heartbeat()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not Path(os.environ["TRACE"]).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     told = current.get()

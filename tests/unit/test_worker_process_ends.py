@@ -12,6 +12,7 @@ from tests.support.worker import eventually
 from tidemill.metrics import REGISTRY
 from tidemill.sdk.context import StopReason
 from tidemill_worker.conclude import Ended, ProcessDied, Reported
+from tidemill_worker.processes import process as process_module
 
 
 @pytest.fixture(autouse=True)
@@ -75,15 +76,19 @@ async def test_memory_is_bounded_for_tasks_that_say_so_only(shop: Handlers) -> N
 
 
 async def test_a_function_that_looks_stops_by_itself_and_its_process_is_used_again(
-    shop: Handlers,
+    shop: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process_module, "ASK_SECONDS", 60.0)
     error = (await shop.stopped("poll", StopReason.CANCELLED)).error
     assert isinstance(error, Reported)
     assert error.recorded["type"] == "Stopped"
     assert (await shop.run("where")).value == pids()[0]
 
 
-async def test_a_function_that_does_not_look_is_interrupted(shop: Handlers) -> None:
+async def test_a_function_that_does_not_look_is_interrupted(
+    shop: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "TERM_SECONDS", 60.0)
     error = (await shop.stopped("sleep", StopReason.TIMEOUT, seconds=60)).error
     assert isinstance(error, Reported)
     assert error.recorded["message"] == "the task must stop: timeout"
@@ -92,7 +97,10 @@ async def test_a_function_that_does_not_look_is_interrupted(shop: Handlers) -> N
     await eventually(lambda: not lives(pids()[0]))
 
 
-async def test_a_coroutine_is_cancelled_and_its_process_used_again(shop: Handlers) -> None:
+async def test_a_coroutine_is_cancelled_and_its_process_used_again(
+    shop: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "ASK_SECONDS", 60.0)
     error = (await shop.stopped("sleep_async", StopReason.DRAINING, seconds=60)).error
     assert isinstance(error, Reported)
     assert error.recorded["type"] == "CancelledError"

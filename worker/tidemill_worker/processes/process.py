@@ -16,13 +16,14 @@ from tidemill_worker.processes import records
 from tidemill_worker.processes.death import Death, death_of
 from tidemill_worker.processes.outcome import ended_of
 from tidemill_worker.processes.program import Program, begin
-from tidemill_worker.processes.wire import BadFrame, Frame, encode, read
+from tidemill_worker.processes.wire import Frame, encode, read
 
 START_SECONDS = 60.0
 """How long a new process may take to import the app and open its resources."""
-STOP_SECONDS = 0.4
-"""How long a handler has after it was asked to stop before SIGTERM, and then before SIGKILL: both
-together less than what the watch grants."""
+ASK_SECONDS = 0.4
+"""How long a handler has after it was asked to stop, before SIGTERM."""
+TERM_SECONDS = 0.4
+"""How long it has then, before SIGKILL: both together less than what the watch grants."""
 GONE_SECONDS = 10.0
 """How long a guard may take to end everything and say so, before it is killed itself."""
 
@@ -124,16 +125,17 @@ class Process:
 
     async def _stopped(self, ended: "asyncio.Future[Ended]", reason: StopReason | None) -> None:
         """Ask the handler to stop, then make it: at once when nobody says why."""
-        steps: list[Callable[[], object]] = [self.kill]
+        steps: list[tuple[Callable[[], object], float]] = []
         if reason is not None:
             ask = partial(self._send, {"is": "stop", "reason": reason})
-            steps = [ask, self._terminate, self.kill]
+            steps = [(ask, ASK_SECONDS), (self._terminate, TERM_SECONDS)]
         try:
-            for step in steps:
+            for step, seconds in steps:
                 step()
-                await asyncio.wait([ended], timeout=STOP_SECONDS)
+                await asyncio.wait([ended], timeout=seconds)
                 if ended.done():
                     return
+            self.kill()
             await self.gone()
         except asyncio.CancelledError:
             self.kill()
@@ -149,7 +151,7 @@ class Process:
             while (frame := await read(self._program.frames)) is not None:
                 self._hear(frame)
             death = death_of(await self._program.reports.read())
-        except BadFrame as bad:
+        except Exception as bad:  # noqa: BLE001 - a handler may have written to our channel
             self._tell_guard("kill")
             await self._program.reports.read()
             death = Death(f"was killed: it sent what is no message of ours: {bad}", "signal")
