@@ -12,14 +12,31 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from tidemill.models import ClaimedTask, WorkerIdentity
 from tidemill.service import JITTER
-from tidemill.store.claimer import Claimer
 
 AGAIN_SECONDS: Final = 0.02
 """How soon to look again, at the soonest, where the claimer says that it will be worth it."""
+
+
+class Claiming(Protocol):
+    """What is needed of a claimer."""
+
+    worker: WorkerIdentity
+    lease_seconds: float
+    more: bool
+    retry_in: float | None
+
+    async def claim(self, limit: int) -> list[ClaimedTask]:
+        """Return tasks, leased to `worker`."""
+        ...
+
+    def hear(self, queue: str) -> None:
+        """Hear that `queue` may have something."""
+        ...
+
 
 Back = Callable[[Sequence[ClaimedTask]], Awaitable[None]]
 """Gives tasks back that were claimed for nobody; never raises."""
@@ -57,7 +74,7 @@ class Desk:
     """Where requests for tasks of one queue are served."""
 
     def __init__(
-        self, claimer: Claimer, *, poll_seconds: float, strangers: Back, give_back: Back
+        self, claimer: Claiming, *, poll_seconds: float, strangers: Back, give_back: Back
     ) -> None:
         """Claim with `claimer`, every `poll_seconds` (± 25 %) while somebody waits.
 

@@ -10,6 +10,7 @@ import pytest
 from tests.contract.conftest import Start, running_api
 from tests.support import postgres
 from tests.support.http import Answer, ask, enqueue, until
+from tests.support.http_worker import HttpWorker
 from tidemill.db import Database
 from tidemill.schema import migrate
 from tidemill.settings import Settings
@@ -243,3 +244,24 @@ async def test_an_unexpected_error_tells_the_client_nothing_and_the_log_everythi
     [record] = [r for r in caplog.records if r.name == "tidemill_api.middleware"]
     assert record.exc_info
     assert vars(record)["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_workers_that_wait_are_told_and_go_on_when_it_is_back(
+    own_http: aiohttp.ClientSession, private_server: EmbeddedPostgres
+) -> None:
+    worker = await HttpWorker.register(own_http)
+    await enqueue(own_http)
+    [task] = await worker.claim(lease_seconds=600)
+    waiting = asyncio.create_task(worker.ask_claim(wait=60))
+    await asyncio.to_thread(private_server.stop)
+    assert (await waiting).status == 503
+    assert (await worker.ask_end("complete", [task])).status == 503
+    await asyncio.to_thread(private_server.start)
+
+    async def reported() -> bool:
+        return (await worker.ask_end("complete", [task])).status == 200
+
+    await until(reported)
+    assert await worker.end("complete", [task]) == [True]
+    await enqueue(own_http)
+    assert len(await worker.claim(wait=60)) == 1
