@@ -45,7 +45,7 @@ class Reported(Exception):
 
     def __init__(self, recorded: dict[str, Any], retried: bool, after: float | None) -> None:
         """Keep what that process said."""
-        super().__init__(recorded["message"])
+        super().__init__(f"{recorded['type']}: {recorded['message']}")
         self.recorded, self.retried, self.after = recorded, retried, after
 
 

@@ -49,12 +49,13 @@ class HandlerProcess:
     """Runs the tasks that arrive on `channel`."""
 
     def __init__(self, channel: Channel, definitions: dict[str, Definition]) -> None:
-        """Take over this process's SIGTERM."""
+        """Take over SIGTERM, and leave SIGINT alone: asyncio would take it at each function."""
         self._channel = channel
         self._resources = Resources(definitions.values())
         self._jobs = Jobs(channel, definitions)
         self._interruptible = False
         signal.signal(signal.SIGTERM, self._interrupt)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def serve(self) -> None:
         """Open the resources, run tasks, close the resources."""

@@ -3,7 +3,7 @@
 The handler process says whether the exception may be retried: only there the exception exists.
 """
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Retry, Snooze
@@ -17,7 +17,7 @@ def frame_of(ended: Ended, defaults: TaskDefaults) -> Frame:
     if error is None:
         try:
             result = to_jsonable_python(ended.value, inf_nan_mode="null")
-        except (PydanticSerializationError, ValueError) as reason:
+        except Exception as reason:  # noqa: BLE001 - a generator, say: it may raise anything
             error = Unstorable(f"the result cannot be stored as JSON: {reason}")
         else:
             return {"is": "ended", "result": result}

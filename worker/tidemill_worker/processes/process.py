@@ -54,6 +54,7 @@ class Process:
         self._answers: set[asyncio.Task[None]] = set()
         # in a context of its own: what it logs is not of the task that a process was started for
         self._listening = asyncio.create_task(self._listen(), context=contextvars.Context())
+        self._max_memory_mb: int | None = None
         self.pid = 0
         self.held = 0
         """What it held after its last task, in bytes"""
@@ -89,7 +90,7 @@ class Process:
         self._ended = asyncio.get_running_loop().create_future()
         if not self.reusable:
             self._end(ProcessDied("ended before the task reached it"))
-        self._tell_guard(f"limit {(order.max_memory_mb or 0) * _MEGABYTE}")
+        self._bound(order.max_memory_mb)
         self._send(order.frame)
         try:
             await asyncio.wait([self._ended])
@@ -97,7 +98,7 @@ class Process:
             await self._stopped(self._ended, order.reason())
         finally:
             self._order = None
-            self._tell_guard("limit 0")
+            self._bound(None)
         return self._ended.result() if self._ended.done() else Ended(error=ProcessDied("hangs"))
 
     async def close(self, seconds: float) -> None:
@@ -209,6 +210,12 @@ class Process:
 
     def _send(self, frame: Frame) -> None:
         self._program.send(encode(frame))
+
+    def _bound(self, max_memory_mb: int | None) -> None:
+        """Have the guard measure; most tasks have no bound, and no guard to wake up."""
+        if max_memory_mb != self._max_memory_mb:
+            self._max_memory_mb = max_memory_mb
+            self._tell_guard(f"limit {(max_memory_mb or 0) * _MEGABYTE}")
 
     def _tell_guard(self, order: str) -> None:
         self._program.order(f"{order}\n".encode())
