@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -47,6 +48,36 @@ async def test_a_result_that_is_no_json_fails_for_good(app: App) -> None:
     assert finish.outcome is Outcome.FAILED
     assert finish.error is not None
     assert finish.error["type"] == "Unstorable"
+
+
+async def test_a_result_that_raises_while_it_is_read_fails_for_good(app: App) -> None:
+    @app.task
+    async def task() -> object:
+        return (10 // n for n in (1, 0))
+
+    finish = await Bench(app).run()
+    assert finish.outcome is Outcome.FAILED
+    assert finish.error is not None
+    assert finish.error["type"] == "Unstorable"
+    assert "modulo by zero" in finish.error["message"]
+
+
+async def test_an_error_of_the_worker_s_own_ends_the_attempt_and_no_slot(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an end the lease would be kept alive for ever."""
+
+    @app.task
+    async def task() -> None: ...
+
+    bench = Bench(app, concurrency=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench, "returned", None)  # so looking up a type that is unknown fails
+        finish = await bench.run("elsewhere", created_at=datetime.now(UTC))
+    assert finish.outcome is Outcome.RETRY
+    assert finish.error is not None
+    assert finish.error["type"] == "AttributeError"
+    assert (await bench.run()).outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), asyncio.CancelledError()])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from tidemill.app import App
 from tidemill.errors import InvalidTask
@@ -195,5 +195,5 @@ def _storable(ended: Ended) -> Ended:
     """Turn the result into plain JSON values, or into the error that says why it cannot be."""
     try:
         return Ended(value=to_jsonable_python(ended.value, inf_nan_mode="null"))
-    except (PydanticSerializationError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - a generator, say: it may raise anything
         return Ended(error=Unstorable(f"the result cannot be stored as JSON: {error}"))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tidemill.models import Finish
 from tidemill.sdk.context import StopReason
 from tidemill_worker import metrics
-from tidemill_worker.conclude import Ended, conclude, release, snooze
+from tidemill_worker.conclude import Ended, conclude, fail, release, snooze
 from tidemill_worker.executor import Definition, Executor, Pending, Surroundings, Unknown
 from tidemill_worker.lanes import Lanes
 from tidemill_worker.run import Run
@@ -193,6 +193,9 @@ class Slots:
                         return
                 else:
                     self._conclude(run, end)
+            except Exception as error:
+                log.exception("the worker failed to run a task", extra=run.described())
+                self._conclude(run, fail(run.task, error, seconds=run.seconds()))
             finally:
                 if self._lanes:
                     self._leave_lane(run)
