@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bench import pgbench, scripts
+from bench import noop, pgbench, scripts
 from bench.arguments import LEASE_SECONDS
 from bench.case import BenchError, Case
 from bench.measure import Sample
 from bench.scripts import QUEUE
 from bench.target import Target
-from bench.workers import working
+from bench.workers import APART, APP, working
 from tidemill.models import ClaimedTask, Finish, WorkerInfo
 from tidemill.states import Outcome
 from tidemill.store import Store
@@ -68,26 +69,43 @@ class StoreDrain(Case):
         return sample
 
 
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """Where the handler that does nothing runs. `share`: of the tasks, for a slow one."""
+
+    name: str
+    kind: str
+    app: str = APP
+    share: float = 1.0
+
+
+COROUTINE = Mode("", noop.TYPE)
+THREAD = Mode(", threads", noop.THREAD)
+PROCESS = Mode(", isolated", noop.PROCESS, APART, share=0.1)
+
+
 class WorkerDrain(Case):
     """Real worker processes with a handler that does nothing."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, mode: Mode = COROUTINE) -> None:
         """Start so many processes."""
         noun = "process" if processes == 1 else "processes"
-        self.name = f"worker, {processes} {noun}"
-        self.meaning = f"`tidemill worker` with default settings, {processes} {noun}"
-        self._processes = processes
+        self.name = f"worker, {processes} {noun}{mode.name}"
+        self.meaning = f"`tidemill worker` with default settings, {self.name}"
+        self.share = mode.share
+        self._processes, self._mode = processes, mode
 
     async def run(self, target: Target, tasks: int) -> Sample:
         """Start the workers on a paused queue, let it go, and wait until it is empty."""
-        await target.fill(tasks)
+        await target.fill(tasks, self._mode.kind)
         await target.pause(paused=True)
-        async with target.counted(tasks) as sample, working(target, self._processes) as pids:
+        started = working(target, self._processes, self._mode.app)
+        async with target.counted(tasks) as sample, started as pids:
             tokens = await target.tokens()
             await target.pause(paused=False)
-            await _until(lambda: _claimed(target, tokens), 0.001)
+            await until(lambda: _claimed(target, tokens), 0.001)
             with target.timed(sample, pids):  # from the first claim on: how soon is the latency's
-                await _until(target.drained, 0.01)
+                await until(target.drained, 0.01)
         await check_drained(target, tasks)
         return sample
 
@@ -99,7 +117,8 @@ def limits(batches: Sequence[int], connections: Sequence[int]) -> list[Case]:
 
 def cases() -> list[Case]:
     """Return Tidemill's ways of draining."""
-    return [StoreDrain(1000), WorkerDrain(1), WorkerDrain(2)]
+    workers = [WorkerDrain(1), WorkerDrain(1, THREAD), WorkerDrain(1, PROCESS), WorkerDrain(2)]
+    return [StoreDrain(1000), *workers]
 
 
 def whole(tasks: int, step: int) -> int:
@@ -127,7 +146,8 @@ async def _claimed(target: Target, tokens: int) -> bool:
     return await target.tokens() > tokens
 
 
-async def _until(check: Callable[[], Awaitable[bool]], pause: float) -> None:
+async def until(check: Callable[[], Awaitable[bool]], pause: float) -> None:
+    """Return once `check` says so, looking every `pause` seconds. Raises BenchError."""
     deadline = time.monotonic() + MOST_SECONDS
     while not await check():
         if time.monotonic() > deadline:

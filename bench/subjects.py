@@ -3,6 +3,7 @@
 from bench import drain, enqueue
 from bench.claim import ClaimCost
 from bench.latency import Latency
+from bench.memory import Memory
 from bench.pinned import Pinned
 from bench.retained import Retained
 from bench.shares import Shares
@@ -17,5 +18,6 @@ ALL: dict[str, Subject] = {
         ClaimCost(),
         Retained(),
         Pinned(),
+        Memory(),
     )
 }

@@ -77,17 +77,17 @@ class Target:
         await self.ask("CHECKPOINT")
         self._before = await self.number("SELECT nextval('tidemill.lease_tokens')")
 
-    async def fill(self, tasks: int) -> None:
+    async def fill(self, tasks: int, kind: str = noop.TYPE) -> None:
         """Empty the target, then enqueue `tasks` no-op tasks."""
         await self.empty()
-        await self.add(tasks)
+        await self.add(tasks, kind=kind)
         await self.ask("ANALYZE tidemill.ready, tidemill.tasks, tidemill.leases")
 
-    async def add(self, tasks: int, *, delay: float | None = None) -> None:
+    async def add(self, tasks: int, *, delay: float | None = None, kind: str = noop.TYPE) -> None:
         """Enqueue `tasks` no-op tasks more, to run now or in `delay` seconds."""
         for done in range(0, tasks, FILL_CHUNK):
             count = min(FILL_CHUNK, tasks - done)
-            await self.ask(FILL, count, noop.TYPE, noop.PAYLOAD_TEXT, QUEUE, delay)
+            await self.ask(FILL, count, kind, noop.PAYLOAD_TEXT, QUEUE, delay)
 
     async def ended(self) -> tuple[int, int]:
         """Return how many tasks have succeeded since it was emptied, and in how many attempts."""

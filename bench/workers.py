@@ -16,18 +16,19 @@ from tidemill_cli.local import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = "bench.noop:app"
+APART = "bench.noop:apart"
 START_SECONDS = 30.0
 STOP_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def working(target: Target, processes: int) -> AsyncGenerator[list[int]]:
-    """Yield the process ids of so many workers that listen; stop them at the end.
+async def working(target: Target, processes: int, app: str = APP) -> AsyncGenerator[list[int]]:
+    """Yield the process ids of so many workers of `app` that listen; stop them at the end.
 
     Raises BenchError.
     """
     with tempfile.TemporaryFile("w+") as log:
-        started = [await _start(target, log.fileno()) for _ in range(processes)]
+        started = [await _start(target, app, log.fileno()) for _ in range(processes)]
         try:
             await _until_listening(target, started)
             yield [each.pid for each in started]
@@ -38,14 +39,14 @@ async def working(target: Target, processes: int) -> AsyncGenerator[list[int]]:
             await asyncio.gather(*map(_stop, started))
 
 
-async def _start(target: Target, log: int) -> asyncio.subprocess.Process:
+async def _start(target: Target, app: str, log: int) -> asyncio.subprocess.Process:
     environment = {
         **os.environ,
         "TIDEMILL_DATABASE_URL": target.url,
         "TIDEMILL_QUEUES": QUEUE,
         "TIDEMILL_LOG_LEVEL": "warning",
     }
-    program = [sys.executable, "-m", "tidemill_cli", "worker", APP]
+    program = [sys.executable, "-m", "tidemill_cli", "worker", app]
     return await asyncio.create_subprocess_exec(
         *launch.command(program, signal=signal.SIGTERM),  # none outlives a killed benchmark
         cwd=ROOT,
