@@ -3,12 +3,15 @@
 import asyncio
 import ctypes
 import logging
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +71,18 @@ def own_loop() -> str:
         return "from a loop of its own"
 
     return asyncio.run(answer())
+
+
+@app.task(isolation="process")
+def echo(text: str) -> str:
+    return text
+
+
+@app.task(isolation="process")
+def spread(numbers: list[int]) -> int:
+    """Work in processes of its own making."""
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as workers:
+        return sum(workers.map(math.factorial, numbers))
 
 
 @app.task(isolation="process", retry_on=(KeyError,), discard_on=(ValueError,))

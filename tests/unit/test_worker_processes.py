@@ -60,6 +60,16 @@ async def test_a_function_may_run_an_event_loop_of_its_own(shop: Handlers) -> No
     assert (await shop.run("where_async")).error is None
 
 
+async def test_payloads_and_results_may_be_large(shop: Handlers) -> None:
+    text = "tidemill ✓ " * 300_000
+    assert (await shop.run("echo", text=text)).value == text
+
+
+async def test_a_handler_may_use_processes_of_its_own(shop: Handlers) -> None:
+    assert (await shop.run("spread", numbers=[1, 2, 3])).value == 9
+    assert (await shop.run("where")).error is None
+
+
 async def test_resources_are_opened_once_in_each_process_and_closed_with_it() -> None:
     async with handlers() as shop:
         assert (await shop.run("share", number=1)).value == [1]

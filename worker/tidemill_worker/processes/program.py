@@ -51,7 +51,7 @@ async def begin(origin: Frame, levels: dict[str, int]) -> Program:
             "frames": frames.fileno(),
             "control": control.fileno(),
             "worker": os.getpid(),
-            "path": sys.path,
+            "path": [str(each) for each in sys.path],
             "origin": origin,
             "levels": levels,
         }
