@@ -1,29 +1,31 @@
 """What a user imports: `App` collects task types, `load_app` finds an app by its reference."""
 
 import importlib
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from tidemill import redaction
-from tidemill.client import Client
+from tidemill.client.base import Producer
+from tidemill.client.outlet import Outlet
 from tidemill.errors import ConfigurationError, InvalidTask, TidemillError
-from tidemill.models import Enqueued, NewTask, TaskType
+from tidemill.models import TaskType
 from tidemill.redaction import Redact
 from tidemill.retry import RetryPolicy
 from tidemill.schedules import Missed, NewSchedule
 from tidemill.sdk.definition import (
+    CoroutineTask,
     Isolation,
     Placing,
+    PlainTask,
     TaskDefaults,
     TaskDefinition,
-    priority_of,
 )
 from tidemill.sdk.middleware import Middleware
+from tidemill.sdk.sending import priority_of
 from tidemill.settings import Settings
 from tidemill.store.schedule_rules import faults
 
@@ -31,8 +33,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class App:
-    """A set of task types. `settings` are for `client`; left out, the environment is read."""
+class Declare(Protocol):
+    """What `@app.task(…)` applies to a function."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap] # of both that fit the first counts
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CoroutineTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
+
+
+class App(Outlet):
+    """A set of task types, and the clients that enqueue their tasks."""
 
     def __init__(
         self,
@@ -40,21 +53,27 @@ class App:
         settings: Settings | None = None,
         middleware: Sequence[Middleware] = (),
         redact: Redact | None = None,
+        client: Producer | None = None,
     ) -> None:
         """Start without task types. The first of `middleware` is outermost.
 
+        Tasks are enqueued through `client`; without one into the database of `settings`, or of the
+        environment.
         `redact` takes secrets out of recorded errors and log lines, after the built-in rules.
         """
         if redact is not None:
             redaction.process.add(redact)
-        self._settings = settings
-        self.middleware = tuple(middleware)
-        self._client: Client | None = None
+        super().__init__(settings, middleware, client)
         self._tasks: dict[str, TaskDefinition[..., Any]] = {}
         self._schedules: dict[str, NewSchedule] = {}
 
     @overload
-    def task(self, function: Callable[P, R], /) -> TaskDefinition[P, R]: ...
+    def task(  # type: ignore[overload-overlap] # as above
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CoroutineTask[P, R]: ...
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
 
     @overload
     def task(
@@ -73,7 +92,7 @@ class App:
         isolation: Isolation | None = None,
         concurrency: int | None = None,
         max_memory_mb: int | None = None,
-    ) -> Callable[[Callable[P, R]], TaskDefinition[P, R]]: ...
+    ) -> Declare: ...
 
     def task(
         self,
@@ -113,7 +132,7 @@ class App:
         placing = Placing(isolation=isolation, concurrency=concurrency, max_memory_mb=max_memory_mb)
 
         def declare(handler: Callable[..., Any]) -> TaskDefinition[..., Any]:
-            return self._add(TaskDefinition(handler, name, defaults, placing, self._send))
+            return self._add(TaskDefinition(handler, name, defaults, placing, self))
 
         return declare if function is None else declare(function)
 
@@ -170,13 +189,6 @@ class App:
         """The declared task types by name."""
         return MappingProxyType(self._tasks)
 
-    @property
-    def client(self) -> Client:
-        """A producer's client, made at first use."""
-        if self._client is None:
-            self._client = Client.of(self._settings or Settings.load(os.environ))
-        return self._client
-
     def types(self) -> list[TaskType]:
         """Return what is registered of each task type."""
         return [each.type() for each in self._tasks.values()]
@@ -189,9 +201,6 @@ class App:
             )
         self._tasks[definition.name] = definition
         return definition
-
-    async def _send(self, task: NewTask) -> Enqueued:
-        return await self.client.enqueue(task)
 
 
 def load_app(reference: str) -> App:

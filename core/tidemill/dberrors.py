@@ -60,6 +60,13 @@ _TIDEMILL_CODES: Final[dict[str, Callable[[str], errors.TidemillError]]] = {
 }
 
 
+def of_code(code: str, message: str) -> errors.TidemillError | None:
+    """Return the error that Tidemill's functions raise with this SQLSTATE, or None for others."""
+    if code not in _TIDEMILL_CODES:
+        return None
+    return _TIDEMILL_CODES[code](message.partition("\n")[0])
+
+
 def undone(error: errors.DatabaseUnavailable) -> bool:
     """Whether Postgres says that the transaction did nothing, and would do if tried again."""
     return isinstance(error.__cause__, _UNDONE)
@@ -106,8 +113,8 @@ def translated(where: str = "") -> Generator[None]:
 
 def _translation(error: asyncpg.PostgresError, where: str) -> errors.TidemillError | None:
     code = getattr(error, "sqlstate", "") or ""
-    if code in _TIDEMILL_CODES:
-        return _TIDEMILL_CODES[code](str(error))
+    if ours := of_code(code, str(error)):
+        return ours
     if isinstance(error, _REFUSED) or _pooler_refuses(error):
         return errors.DatabaseRefused(f"the database refused: {_told(error)}")
     if isinstance(error, AWAY) or _lacks_partition(error):

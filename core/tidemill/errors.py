@@ -12,14 +12,22 @@
     │   └── IdempotencyConflict
     ├── QueueFull               `max_depth` reached; try again after `retry_after` seconds
     ├── Overloaded              this process has as much waiting as it takes; try again
+    ├── NoResult                what `handle.result()` raises of a task that ended without one
+    │   ├── TaskFailed          carries the error's type, message and traceback, and the attempts
+    │   ├── TaskCancelled       it was cancelled, or had expired before it could start
+    │   └── InvalidResult       its result is not what the handler's type hint says
     ├── DatabaseUnavailable     the database cannot be reached or ended the session; try again
     ├── DatabaseRefused         the database refused us: wrong role, password or database
+    ├── ApiUnavailable          the HTTP API cannot be reached or did not answer; try again
+    ├── ApiRefused              the HTTP API refused us: a token that is wrong or may not do this
     └── SchemaMismatch          this code and the database's schema do not fit
 
 Errors of other libraries (asyncpg, kubernetes) are translated once, at the edge (`tidemill.db`).
 """
 
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 
 class TidemillError(Exception):
@@ -102,6 +110,49 @@ class Overloaded(TidemillError):
         """Keep `retry_after` in seconds."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoResult(TidemillError):
+    """The task that was waited for has ended without a result to return."""
+
+
+class TaskFailed(NoResult):
+    """The task failed for good: its error is the last attempt's."""
+
+    def __init__(self, task_id: UUID, error: dict[str, Any], *, attempts: int) -> None:
+        """Keep the error as it was recorded, in parts."""
+        self.task_id = task_id
+        self.type = str(error.get("type") or "Error")
+        self.message = str(error.get("message") or "")
+        self.traceback = str(error.get("traceback") or "")
+        self.attempts = attempts
+        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        said = f"{self.type}: {self.message}" if self.message else self.type
+        super().__init__(f"task {task_id} failed after {times}: {said}")
+
+
+class TaskCancelled(NoResult):
+    """The task was cancelled, or had expired before it could start."""
+
+    def __init__(self, task_id: UUID) -> None:
+        """Keep the task's id."""
+        self.task_id = task_id
+        super().__init__(f"task {task_id} was cancelled")
+
+
+class InvalidResult(NoResult):
+    """The task succeeded with a result that is not what its handler's type hint says."""
+
+
+class ApiUnavailable(TidemillError):
+    """The HTTP API cannot be reached, or gave no answer; the same call may work later.
+
+    When it was raised by a call that writes, the outcome is unknown: it may have been done.
+    """
+
+
+class ApiRefused(TidemillError):
+    """The HTTP API answered and refused: no token, a wrong one, or one that may not do this."""
 
 
 class DatabaseUnavailable(TidemillError):

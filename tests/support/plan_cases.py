@@ -114,6 +114,7 @@ CASES: Final[Mapping[str, Case]] = {
     "reprioritise": Case("reprioritise", lambda s: [[*s.ready, *s.scheduled], 9, "me"]),
     "move": Case("move", lambda s: [[*s.ready, *s.scheduled], 2, "me"]),
     "statuses": Case("statuses", lambda s: [[*s.ready, *s.leased, *s.done]]),
+    "ended": Case("ended", lambda s: [[*s.ready, *s.leased, *s.done, NOBODY]]),
     "bodies_lock": Case("bodies_lock", lambda s: [s.ready]),
     "bodies_share": Case("bodies_share", lambda s: [s.dead]),
     "tasks_select": Case(
@@ -242,6 +243,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
         "for a person, for 5 s at most: tests/postgres/test_doctor_plans.py",
     ),
     "patience": "no table",
+    "enqueue_many": "a function's: its statements are those of `enqueue`",
     **dict.fromkeys(("schedule_delete", "schedule_pause", "schedule_put", "schedules"), _SMALL),
     "workers_expire": _SMALL + "; one look into leases_worker for each that left",
 }

@@ -2,29 +2,21 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
-from tidemill.errors import ConfigurationError, Fault, InvalidTask
-from tidemill.models import (
-    NAMED_PRIORITIES,
-    Enqueued,
-    NewTask,
-    TaskType,
-    queue_name_pattern,
-    type_name_pattern,
-)
+from tidemill.errors import ConfigurationError
+from tidemill.models import NewTask, TaskType, queue_name_pattern, type_name_pattern
 from tidemill.retry import RetryPolicy
 from tidemill.sdk.payload import PayloadCodec
+from tidemill.sdk.results import ResultCodec
+from tidemill.sdk.sending import Gate, Sender
 from tidemill.sdk.signature import name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Send = Callable[[NewTask], Awaitable[Enqueued]]
-
 
 Isolation = Literal["process"]
 
@@ -63,16 +55,19 @@ class TaskDefaults:
     discard_on: tuple[type[BaseException], ...] = ()
 
 
-class TaskDefinition(Generic[P, R]):
-    """A handler registered with an `App`. Calling it calls the function: tests need no queue."""
+class TaskDefinition(Sender[R], Generic[P, R]):
+    """A handler registered with an `App`. Calling it calls the function: tests need no queue.
+
+    R is what the handler returns, of a coroutine function what it returns when awaited.
+    """
 
     def __init__(
         self,
-        function: Callable[P, R],
+        function: Callable[..., Any],
         name: str | None,
         defaults: TaskDefaults,
         placing: Placing,
-        send: Send,
+        gate: Gate,
     ) -> None:
         """Check the handler and its options; ConfigurationError names what cannot work."""
         _check_function(function)
@@ -87,10 +82,10 @@ class TaskDefinition(Generic[P, R]):
         self.mode = _mode(placing, is_async=self.is_async)
         self.wants_context = self.codec.signature.wants_context
         self.resources = self.codec.signature.resources
-        self._send = send
         self.__doc__ = function.__doc__
+        super().__init__(self._fill, gate, cast("Callable[[Any], R]", ResultCodec(function).decode))
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Call the handler here and now."""
         return self.function(*args, **kwargs)
 
@@ -112,8 +107,7 @@ class TaskDefinition(Generic[P, R]):
             description=doc.splitlines()[0] if doc else None,
         )
 
-    def new(self, **payload: Any) -> NewTask:
-        """Return a task with this payload, to enqueue many at once. Raises InvalidTask."""
+    def _fill(self, payload: dict[str, Any]) -> NewTask:
         return NewTask(
             type=self.name,
             payload=self.codec.encode(payload),
@@ -125,42 +119,21 @@ class TaskDefinition(Generic[P, R]):
             retry=self.defaults.retry,
         )
 
-    async def enqueue(self, **payload: Any) -> Enqueued:
-        """Store a task with this payload; it is durable when this returns. Raises InvalidTask."""
-        return await self._send(self.new(**payload))
 
-    def using(self, **options: Any) -> "BoundTask":
-        """Return a sender with options of `NewTask`: `using(delay_seconds=60).enqueue(to=…)`.
+class PlainTask(TaskDefinition[P, R]):
+    """The task type of a plain function, as type checkers see it."""
 
-        `priority` may be a name. Raises InvalidTask for one that is none.
-        """
-        if isinstance(options.get("priority"), str):
-            options["priority"] = priority_of(options["priority"])
-        return BoundTask(self.new, options, self._send)
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
-class BoundTask:
-    """A task type and the options of its next tasks."""
+class CoroutineTask(TaskDefinition[P, R]):
+    """The task type of a coroutine function, as type checkers see it."""
 
-    def __init__(self, new: Callable[..., NewTask], options: dict[str, Any], send: Send) -> None:
-        """Keep `options`: fields of `NewTask` other than type and payload."""
-        self._new, self._options, self._send = new, options, send
+    if TYPE_CHECKING:
 
-    def new(self, **payload: Any) -> NewTask:
-        """Return a task with this payload and the options."""
-        return replace(self._new(**payload), **self._options)
-
-    async def enqueue(self, **payload: Any) -> Enqueued:
-        """Store a task with this payload and the options."""
-        return await self._send(self.new(**payload))
-
-
-def priority_of(name: str) -> int:
-    """Return the number that the priority `name` stands for. Raises InvalidTask."""
-    if name not in NAMED_PRIORITIES:
-        rule = f"must be a number or one of {', '.join(NAMED_PRIORITIES)}"
-        raise InvalidTask(Fault("priority", rule, name))
-    return NAMED_PRIORITIES[name]
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...
 
 
 def _check_function(function: Callable[..., Any]) -> None:

@@ -46,6 +46,11 @@ class TaskStore:
         row = await self._db.fetchrow(sql.load("task"), task_id)
         return _task(row) if row else None
 
+    async def ended(self, ids: Sequence[UUID]) -> dict[UUID, Task | None]:
+        """Return those of the tasks that have ended, and None for each that does not exist."""
+        rows = await self._db.fetch(sql.load("ended"), list(ids))
+        return {row["asked"]: None if row["id"] is None else _task(row) for row in rows}
+
     async def history(self, task_id: UUID) -> list[HistoryEvent]:
         """Return what happened to the task, oldest first; empty when there is no such task."""
         # One snapshot: an end recorded between the two reads would stand beside "running".
