@@ -9,6 +9,7 @@ from tidemill.app import App
 from tidemill.db import Database
 from tidemill.models import Finish
 from tidemill.notify import Hints
+from tidemill.redaction import hide
 from tidemill.sdk.resources import Opener
 from tidemill.settings import Settings
 from tidemill.store import Store
@@ -44,6 +45,7 @@ class Wiring:
         ready: Callable[[], bool],
     ) -> None:
         """Make all and start nothing. Raises ConfigurationError."""
+        hide(settings)
         self.moved = asyncio.Event()
         self.failed = asyncio.Event()
         self.marked = False
