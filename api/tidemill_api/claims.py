@@ -96,16 +96,17 @@ class Claims(Service):
         `gone()` says that nobody will hear the answer; then nothing stays claimed.
         """
         until = time.monotonic() + asked.wait
-        tried = False
+        epoch: int | None = None
         while True:
             state = await self._heard_of(asked.worker_id)
-            if state.draining or self._closing.is_set():
+            # of another epoch: the worker has said meanwhile that it knows nothing of this claim
+            if state.draining or epoch not in (None, state.epoch) or self._closing.is_set():
                 return Claimed(draining=state.draining)
             turn = min(until, time.monotonic() + self._settings.heartbeat_seconds)
-            tasks = await self._wait(asked, state, gone, turn, tried=tried)
+            tasks = await self._wait(asked, state, gone, turn, tried=epoch is not None)
             if tasks or gone() or time.monotonic() >= until:
                 return Claimed(await self._kept(tasks, gone))
-            tried = True
+            epoch = state.epoch
 
     async def beat(
         self, worker_id: int, *, keep: Sequence[Lease] | None = None
