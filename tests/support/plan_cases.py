@@ -87,7 +87,7 @@ CASES: Final[Mapping[str, Case]] = {
     "enqueue": _enqueue(keys=False),
     "enqueue with keys": _enqueue(keys=True),
     "extend": Case("extend", lambda s: [s.leased, s.tokens, 30.0]),
-    "progress": Case("progress", lambda s: [s.leased, s.tokens, ['{"done": 1}'] * len(s.leased)]),
+    "progress": Case("progress", lambda s: [s.leased, s.tokens, ["1"] * len(s.leased)]),
     "finish with success": _finish("succeeded"),
     "finish for good": _finish("failed"),
     "finish and give back": _finish("released"),
