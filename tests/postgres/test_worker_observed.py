@@ -66,12 +66,18 @@ def entries(log: str) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 async def observed(
-    settings: Settings, store: Store, client: Client, tmp_path: Path
+    settings: Settings,
+    store: Store,
+    client: Client,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Observed]:
+    """A worker process; its arguments may be the fixture's parameter."""
     port = free_port()
     chosen = replace(settings, app="tests.support.observed_app:app")
     environ = {"TIDEMILL_PROBE_PORT": str(port), "SHOP_SECRET": SECRET}
-    with worker_process(chosen, tmp_path / "trace", **environ) as process:
+    arguments = getattr(request, "param", ())
+    with worker_process(chosen, tmp_path / "trace", *arguments, **environ) as process:
         yield Observed(process, client, store, port)
 
 
@@ -138,3 +144,18 @@ async def test_the_probe_port_shows_every_documented_metric_of_a_worker(
     assert 'tidemill_worker_wait_seconds_count{queue="mail"} 1.0' in text
     assert 'tidemill_worker_run_seconds_count{type="say"} 1.0' in text
     assert "\ntidemill_worker_slots 20.0\n" in text
+
+
+@pytest.mark.parametrize("observed", [("--max-tasks", "1")], indirect=True)
+async def test_a_process_that_began_anew_says_so_in_its_metrics(observed: Observed) -> None:
+    await observed.run("say")
+
+    async def told() -> bool:
+        try:
+            return (
+                '\ntidemill_worker_recycles_total{reason="tasks"} 1.0' in await observed.metrics()
+            )
+        except OSError:  # between two interpreters nobody listens
+            return False
+
+    await eventually_async(told, seconds=60)

@@ -1,6 +1,7 @@
 """What a worker counts: cheaply, for all workers of a process, with labels of bounded sets."""
 
 import asyncio
+import os
 import time
 from itertools import count
 
@@ -13,7 +14,7 @@ from tidemill.metrics import REGISTRY
 from tidemill.models import Finish
 from tidemill.sdk.context import StopReason
 from tidemill.states import Outcome
-from tidemill_worker import metrics
+from tidemill_worker import metrics, recycles
 from tidemill_worker.gauges import Figures, Gauges
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.probes import Health
@@ -95,6 +96,22 @@ async def test_a_blocked_loop_is_seen_while_it_is_blocked_and_counted_afterwards
     assert health.blocked_seconds >= 0.05
     await eventually(lambda: health.blocked_seconds == 0.0)
     assert value("loop_lag_seconds_sum") - before >= 0.05
+
+
+def test_how_often_a_process_began_anew_outlasts_its_counters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(recycles.VARIABLE, "tasks=2,nonsense=7,memory=x")
+    tasks, memory = (
+        value("recycles_total", reason="tasks"),
+        value("recycles_total", reason="memory"),
+    )
+    recycles.note("tasks")
+    recycles.note("memory")
+    assert os.environ[recycles.VARIABLE] == "tasks=3,memory=1"
+    recycles.recall()
+    assert value("recycles_total", reason="tasks") == tasks + 3
+    assert value("recycles_total", reason="memory") == memory + 1
 
 
 async def test_attempts_of_a_bench_are_cheap_to_count(name: str) -> None:

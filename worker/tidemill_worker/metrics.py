@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidemill_worker.run import Run
 
 MOST_TYPES: Final = 1000
+RECYCLE_REASONS: Final = ("tasks", "memory")
 
 ATTEMPTS = Counter(
     "tidemill_worker_attempts_total", "Attempts recorded, by type and outcome", ["type", "outcome"]
@@ -76,7 +77,7 @@ LOOP_LAG = Histogram(
 )
 RECYCLES = Counter(
     "tidemill_worker_recycles_total",
-    "How often this process has begun anew by itself, by reason",
+    "How often this process has started itself anew, by reason: tasks or memory",
     ["reason"],
 )
 GAUGES = Gauges()
@@ -85,6 +86,8 @@ for _each in (RUN_SECONDS, WAIT_SECONDS, GAUGES):
     REGISTRY.register(_each)
 for _result in ("ok", "failed"):
     HEARTBEATS.labels(_result)
+for _reason in RECYCLE_REASONS:
+    RECYCLES.labels(_reason)
 for _act in ("claim", "finish", "heartbeat"):
     DATABASE_ERRORS.labels(_act)
 

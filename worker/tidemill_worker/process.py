@@ -17,7 +17,7 @@ from tidemill import garbage
 from tidemill.app import App, load_app
 from tidemill.errors import ConfigurationError
 from tidemill.settings import Settings
-from tidemill_worker import recycling
+from tidemill_worker import recycles, recycling
 from tidemill_worker.shift import Ending, work
 
 EXIT_CLEAN = 0
@@ -46,6 +46,7 @@ def run(settings: Settings, *, burst: bool = False) -> int:
     _end_at_sigterm(stopped)
     app = _loaded(settings)
     garbage.spare()
+    recycles.recall()
     limits = recycling.Limits.of(settings)
     runner = asyncio.Runner()
     ending = runner.run(work(app, settings, limits, burst=burst))

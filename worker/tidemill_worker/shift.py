@@ -10,8 +10,9 @@ from enum import Enum, auto
 
 from tidemill.app import App
 from tidemill.settings import Settings
+from tidemill_worker import recycles
 from tidemill_worker.drain import Drained
-from tidemill_worker.recycling import STOP_SIGNALS, Limits, keep_signals
+from tidemill_worker.recycling import LOOK_SECONDS, STOP_SIGNALS, Limits, keep_signals
 from tidemill_worker.waiting import first_of
 from tidemill_worker.worker import Worker
 
@@ -78,7 +79,7 @@ class _Shift:
     async def _over(self) -> Ending:
         """Wait until it is over."""
         worker = self._worker
-        limit = asyncio.ensure_future(self._limits.reached(lambda: worker.finished, worker.moved))
+        limit = asyncio.ensure_future(self._limit())
         emptied = asyncio.ensure_future(self._emptied())
         await first_of(self._signalled.wait(), worker.failed.wait(), limit, emptied)
         if self._signalled.is_set() or worker.failed.is_set():
@@ -87,7 +88,16 @@ class _Shift:
             log.info("nothing is left to do")
             return Ending.DONE
         log.info("starting anew: %s", limit.result())
+        recycles.note("tasks" if self._limits.exceeded(worker.finished, 0.0) else "memory")
         return Ending.RECYCLED
+
+    async def _limit(self) -> str:
+        """Wait until a limit is reached, and the database is there: a fresh process needs it."""
+        worker = self._worker
+        reason = await self._limits.reached(lambda: worker.finished, worker.moved)
+        while not worker.claiming:
+            await asyncio.sleep(LOOK_SECONDS)
+        return reason
 
     async def _emptied(self) -> bool:
         if not self._burst:
@@ -97,7 +107,8 @@ class _Shift:
     async def _drained(self, *, patient: bool) -> Drained:
         stopping = asyncio.create_task(self._worker.stop(patient=patient))
         if patient:
-            await first_of(asyncio.shield(stopping), self._signalled.wait())
+            told = (self._signalled.wait(), self._worker.failed.wait())
+            await first_of(asyncio.shield(stopping), *told)
             await first_of(asyncio.shield(stopping), asyncio.sleep(self._settings.drain_seconds))
             self._worker.hurry()
         return await stopping
