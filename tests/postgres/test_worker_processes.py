@@ -111,7 +111,7 @@ async def test_progress_of_a_handler_in_a_process_is_shown_while_it_runs(
         task = await store.tasks.get(reports.id)
         return task is not None and (task.progress or {}).get("done") == 1000
 
-    await eventually_async(shown)
+    await eventually_async(shown, 60)
     trace("that will do")
     assert (await finished(store, reports.id)).status is Status.SUCCEEDED
     assert worker.ready

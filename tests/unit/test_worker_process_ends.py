@@ -48,7 +48,7 @@ async def test_a_process_that_dies_fails_its_task_only_and_says_how(shop: Handle
         assert died(await shop.run("die", how=each)) == words
     assert [counted("signal"), counted("exit")] == [before[0] + 3, before[1] + 1]
     assert (await shop.run("where")).error is None
-    await eventually(lambda: len(shop.pool) == 1)
+    await eventually(lambda: len(shop.pool) == 1, 60)
 
 
 async def test_a_process_that_sends_what_is_no_message_is_killed(shop: Handlers) -> None:
@@ -94,7 +94,7 @@ async def test_a_function_that_does_not_look_is_interrupted(
     assert error.recorded["message"] == "the task must stop: timeout"
     assert traced()[-1] == "cleaned up"
     assert (await shop.run("where")).value != pids()[0]  # a process once forced is not used again
-    await eventually(lambda: not lives(pids()[0]))
+    await eventually(lambda: not lives(pids()[0]), 60)
 
 
 async def test_a_coroutine_is_cancelled_and_its_process_used_again(

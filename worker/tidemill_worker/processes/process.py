@@ -60,7 +60,7 @@ class Process:
         """What it held after its last task, in bytes"""
         self.reusable = True
         self._asked = False
-        """Whether its end is our doing"""
+        """Whether its end is our doing, or it has said why itself"""
 
     @classmethod
     async def start(cls, origin: Frame) -> Self:
@@ -182,6 +182,7 @@ class Process:
             self.pid = frame["pid"]
             self._ready.set_result(None)
         elif kind == "refused" and not self._ready.done():
+            self._asked = True
             self._ready.set_exception(ConfigurationError(frame["error"]))
         elif kind == "ended" and self._ended is not None and not self._ended.done():
             self.held = frame["held"]
