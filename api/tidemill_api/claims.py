@@ -71,6 +71,7 @@ class Claims(Service):
     async def start(self) -> None:
         """Nothing runs until somebody asks."""
         self._closing.clear()
+        self._desks.clear()
 
     async def stop(self) -> None:
         """Answer everybody and stop listening."""
@@ -104,8 +105,11 @@ class Claims(Service):
                 return Claimed(draining=state.draining)
             turn = min(until, time.monotonic() + self._settings.heartbeat_seconds)
             tasks = await self._wait(asked, state, gone, turn, tried=epoch is not None)
+            if tasks and gone():
+                await self._give_back(tasks)
+                return Claimed()
             if tasks or gone() or time.monotonic() >= until:
-                return Claimed(await self._kept(tasks, gone))
+                return Claimed(tasks)
             epoch = state.epoch
 
     async def beat(
@@ -167,16 +171,6 @@ class Claims(Service):
             tried=tried,
         )
         return await self._desk(asked.queue).ask(waiter)
-
-    async def _kept(self, tasks: list[ClaimedTask], gone: Callable[[], bool]) -> list[ClaimedTask]:
-        if not tasks:
-            return []
-        await asyncio.sleep(0)  # the end of the connection may be known, and not read yet
-        await asyncio.sleep(0)
-        if not gone():
-            return tasks
-        await self._give_back(tasks)
-        return []
 
     async def _pause(self, seconds: float) -> None:
         try:

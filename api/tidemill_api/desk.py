@@ -64,6 +64,14 @@ class Waiter:
         """Whether there is nothing more to do for it."""
         return self.answer.done() or self.gone()
 
+    @property
+    def handed(self) -> list[ClaimedTask]:
+        """The tasks that it was answered with."""
+        answer = self.answer
+        if not answer.done() or answer.cancelled() or answer.exception() is not None:
+            return []
+        return answer.result()
+
     def settle(self, tasks: list[ClaimedTask]) -> None:
         """Answer, unless it has been."""
         if not self.answer.done():
@@ -87,6 +95,7 @@ class Desk:
         self._give_back = give_back
         self._waiting: deque[Waiter] = deque()
         self._clerk: asyncio.Task[None] | None = None
+        self._returning: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
         self._promising = False
         self._look_at = 0.0
@@ -103,7 +112,14 @@ class Desk:
         self._wake.set()
         if self._clerk is None or self._clerk.done():
             self._clerk = asyncio.create_task(self._serve(), name="claims")
-        return await waiter.answer
+        try:
+            return await waiter.answer
+        except asyncio.CancelledError:
+            if tasks := waiter.handed:  # in the very moment of the answer
+                returning = asyncio.ensure_future(self._give_back(tasks))
+                self._returning.add(returning)
+                returning.add_done_callback(self._returning.discard)
+            raise
 
     def hear(self, queue: str) -> None:
         """Hear that there may be something to claim."""
@@ -118,8 +134,8 @@ class Desk:
 
     async def closed(self) -> None:
         """Return when everybody has an answer."""
-        if self._clerk is not None:
-            await asyncio.gather(self._clerk, return_exceptions=True)
+        clerk = () if self._clerk is None else (self._clerk,)
+        await asyncio.gather(*clerk, *self._returning, return_exceptions=True)
 
     async def _serve(self) -> None:
         while self._waiting:
@@ -157,6 +173,9 @@ class Desk:
         await self._hand(waiter, wanted)
 
     async def _hand(self, waiter: Waiter, tasks: list[ClaimedTask]) -> None:
+        if tasks:
+            await asyncio.sleep(0)  # that its connection has ended may have come, and not be read
+            await asyncio.sleep(0)
         if tasks and waiter.over:
             await self._give_back(tasks)
             tasks = []

@@ -52,6 +52,7 @@ class Bench:
     claimer: Counter = field(default_factory=Counter)
     returned: list[ClaimedTask] = field(default_factory=list[ClaimedTask])
     strangers: list[ClaimedTask] = field(default_factory=list[ClaimedTask])
+    waiters: list[Waiter] = field(default_factory=list[Waiter])
     asks: list[Ask] = field(default_factory=list[Any])
 
     def __post_init__(self) -> None:
@@ -74,6 +75,7 @@ class Bench:
                 **said,
             }
         )
+        self.waiters.append(waiter)
         self.asks.append(asyncio.ensure_future(self.desk.ask(waiter)))
         return self.asks[-1]
 
@@ -152,6 +154,21 @@ async def test_who_has_gone_before_is_not_claimed_for() -> None:
     assert bench.claimer.asked[3:] == [3]
     assert bench.returned == []
     await bench.close()
+
+
+async def test_who_leaves_in_the_very_moment_of_the_answer_leaves_no_task_behind() -> None:
+    bench = Bench()
+    asking = bench.ask(1)
+    await bench.tried(1)
+    tasks = bench.claimer.pile = [claimed()]
+    bench.desk.hear("q")
+    while not bench.waiters[0].answer.done():  # noqa: ASYNC110 - one turn of the loop at a time
+        await asyncio.sleep(0)
+    asking.cancel()  # answered, and not yet told
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await bench.close()
+    assert bench.returned == tasks
 
 
 async def test_tasks_of_other_types_are_sent_away_and_the_next_is_asked_first() -> None:
