@@ -27,6 +27,12 @@ def test_a_header_names_programs_that_exist_and_are_run_here(name: str) -> None:
     assert f"examples.{name}" in tests or name == "demo"  # tests/contract/test_up.py runs it
 
 
+def test_the_list_has_every_example_and_no_other() -> None:
+    linked = set(re.findall(r"\]\(([\w./-]+)\)", (FOLDER / "README.md").read_text()))
+    there = {path.name for path in FOLDER.iterdir() if not path.name.startswith("__")}
+    assert linked == there - {"README.md"}
+
+
 async def test_plain_functions(database_url: str, store: Store) -> None:
     with examples.worker(database_url, "examples.plain:app"):
         out = examples.run(
