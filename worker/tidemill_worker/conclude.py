@@ -11,6 +11,7 @@ from typing import Any
 
 from tidemill.failures import error_record
 from tidemill.models import ClaimedTask, Finish
+from tidemill.redaction import redact_value
 from tidemill.retry import delay_after_failure
 from tidemill.sdk.context import StopReason
 from tidemill.sdk.definition import TaskDefaults
@@ -124,7 +125,8 @@ def timed_out(task: ClaimedTask) -> TimedOut:
 def described(error: BaseException) -> dict[str, Any]:
     """Return an error as it is recorded: type, message and the traceback's end, without secrets."""
     if isinstance(error, Reported):
-        return error.recorded
+        recorded: dict[str, Any] = redact_value(error.recorded)  # the child knows fewer secrets
+        return recorded
     return error_record(type(error).__name__, message_of(error), traceback_of(error))
 
 

@@ -106,10 +106,10 @@ def type_label(kind: str) -> str:
 
 def ended(run: "Run", finish: "Finish") -> None:
     """Count how a run ended: how long it ran and had waited, and whether it had to be stopped."""
+    task = run.task
     if finish.run_seconds:
-        RUN_SECONDS.observe(run.task.type, finish.run_seconds)
+        RUN_SECONDS.observe(task.type, finish.run_seconds)
     if run.started_at is not None:
-        waited = run.task.waited_seconds + run.started_at - run.claimed_at
-        WAIT_SECONDS.observe(run.task.queue, waited)
+        WAIT_SECONDS.observe(task.queue, task.waited_seconds + run.started_at - run.claimed_at)
     if run.stop_reason is StopReason.TIMEOUT:
-        TIMEOUTS.labels(type_label(run.task.type)).inc()
+        TIMEOUTS.labels(type_label(task.type)).inc()

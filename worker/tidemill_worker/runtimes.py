@@ -20,30 +20,30 @@ class Seconds(Collector):
         """Know no value of `label` yet."""
         self.label = label
         self._name, self._meaning = name, meaning
-        self._counts: dict[str, list[int]] = {}
-        self._sums: dict[str, float] = {}
+        self._series: dict[str, list[float]] = {}
+        """For each value how often each bucket was met, and the sum of the seconds"""
 
     def observe(self, value: str, seconds: float) -> None:
         """Count `seconds` where the label is `value`."""
-        counts = self._counts.get(value)
-        if counts is None:
-            self._sums[value] = 0.0
-            counts = self._counts[value] = [0] * (len(SECONDS_BUCKETS) + 1)
-        counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
-        self._sums[value] += seconds
+        series = self._series.get(value)
+        if series is None:
+            series = self._series[value] = [0] * (len(SECONDS_BUCKETS) + 2)
+        series[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+        series[-1] += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the histogram."""
         family = HistogramMetricFamily(self._name, self._meaning, labels=[self.label])
-        for value, counts in list(self._counts.items()):
-            family.add_metric([value], _cumulative(counts), sum_value=self._sums[value])
+        for value, series in list(self._series.items()):
+            *counts, total = series
+            family.add_metric([value], _cumulative(counts), sum_value=total)
         yield family
 
 
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    total = 0
+def _cumulative(counts: list[float]) -> list[tuple[str, float]]:
+    total = 0.0
     buckets: list[tuple[str, float]] = []
-    for bound, count in zip((*SECONDS_BUCKETS, float("inf")), list(counts), strict=True):
+    for bound, count in zip((*SECONDS_BUCKETS, float("inf")), counts, strict=True):
         total += count
-        buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), float(total)))
+        buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), total))
     return buckets
