@@ -3,16 +3,18 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.support import ledger
+from tests.support import ledger, process_app
 from tests.support.handler_processes import lives, pids, traced
 from tests.support.process_app import app, trace
 from tests.support.worker import eventually, eventually_async, finished
-from tidemill import Client, NewTask
+from tidemill import App, Client, Context, Middleware, NewTask
 from tidemill.models import Task
+from tidemill.sdk.middleware import Call
 from tidemill.settings import Settings
 from tidemill.states import Event, Status
 from tidemill.store import Store
@@ -135,3 +137,29 @@ async def scheduled(store: Store, task_id: UUID) -> bool:
     """Whether a task waits for its retry."""
     task = await store.tasks.get(task_id)
     return task is not None and task.status is Status.SCHEDULED and task.retry_count == 1
+
+
+async def test_middleware_goes_around_a_handler_in_a_process(
+    isolated: Settings, client: Client, store: Store
+) -> None:
+    seen: list[object] = []
+
+    class Noting(Middleware):
+        async def run(self, context: Context, call: Call) -> Any:
+            try:
+                seen.append(await call())
+            except Exception as error:
+                seen.append(str(error))
+                raise
+            return f"{context.type}, noted"
+
+    noted = App(middleware=[Noting()])
+    for each in (process_app.where, process_app.fail):
+        noted.task(isolation="process", max_retries=0)(each.function)
+    async with Worker(noted, settings=isolated):
+        works = await client.enqueue(NewTask(type="where"))
+        assert (await finished(store, works.id)).result == "where, noted"
+        fails = await client.enqueue(NewTask(type="fail", payload={"how": "value"}))
+        assert error_of(await finished(store, fails.id)) == ("ValueError", "wrong")
+    assert isinstance(seen[0], int)
+    assert seen[1] == "ValueError: wrong"
