@@ -10,15 +10,14 @@ const handlers = {
   refuse: async ({ why }) => { throw Object.assign(new Error(why), { name: "Refused", final: true }); },
 };
 
-const BASE = process.env.TIDEMILL_URL ?? "http://localhost:8080";
-const DRAIN_SECONDS = Number(process.env.TIDEMILL_DRAIN_SECONDS ?? 30);
+const { TIDEMILL_URL: BASE = "http://localhost:8080", TIDEMILL_DRAIN_SECONDS: DRAIN = "30" } = process.env;
 const [QUEUE = "default", SLOTS = "4"] = process.argv.slice(2);
 const GIVE_BACK = new Error("cancelled, told to end, or the lease is lost");
 const ending = new AbortController();
 const over = new Promise((resolve) => ending.signal.addEventListener("abort", resolve));
 const held = new Map(); // token -> { lease, until, abort }
 let me; // our id
-const say = (error) => console.error(error.message);
+const say = (error) => console.error(error.message, error.cause?.message ?? "");
 
 async function call(method, path, body = {}, signal = undefined) {
   const headers = { "Content-Type": "application/json" };
@@ -33,6 +32,7 @@ async function insist(path, body) { // a token is recorded once, however often i
   for (;; await sleep(1000)) {
     try { return await call("POST", path, body); } catch (error) {
       if (error.refused || (!me && ending.signal.aborted)) throw error;
+      say(error);
     }
   }
 }
@@ -89,7 +89,7 @@ async function main() {
       await sleep(1000).then(() => beat(true)).catch(say);
     }
   }
-  await Promise.race([Promise.all(running), sleep(DRAIN_SECONDS * 1000)]);
+  await Promise.race([Promise.all(running), sleep(Number(DRAIN) * 1000)]);
   for (const { abort } of held.values()) abort.abort(GIVE_BACK);
   await Promise.race([Promise.all(running), sleep(5000)]);
   clearInterval(timer);
