@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -159,3 +160,20 @@ async def test_a_process_that_began_anew_says_so_in_its_metrics(observed: Observ
             return False
 
     await eventually_async(told, seconds=60)
+
+
+async def test_metrics_answer_while_a_handler_blocks_the_event_loop(
+    observed: Observed, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    stored = await observed.client.enqueue(NewTask(type="block", payload={"until": str(release)}))
+
+    async def seen() -> bool:
+        found = re.search(
+            r"^tidemill_worker_loop_blocked_seconds (\S+)$", await observed.metrics(), re.MULTILINE
+        )
+        return found is not None and float(found[1]) > 0.5
+
+    await eventually_async(seen, seconds=60)
+    release.touch()
+    await finished(observed.store, stored.id, seconds=60)

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import time
+from pathlib import Path
 
 from tidemill import App, Context
 
@@ -41,6 +43,13 @@ async def ask() -> None:
 def ask_in_a_thread() -> None:
     """Enqueue `say`, without an event loop."""
     say.enqueue_sync()
+
+
+@app.task
+async def block(until: str) -> None:
+    """Block the event loop until the file `until` is there."""
+    while not Path(until).exists():  # noqa: ASYNC240 - blocking is the subject
+        time.sleep(0.01)  # noqa: ASYNC251 - as above
 
 
 @app.task(max_retries=0)
