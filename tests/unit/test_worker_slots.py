@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, computed_field
 
 from tests.support.worker import Bench, claimed, eventually, run_of
 from tidemill import App, Context
@@ -78,6 +79,26 @@ async def test_an_error_of_the_worker_s_own_ends_the_attempt_and_no_slot(
     assert finish.error is not None
     assert finish.error["type"] == "AttributeError"
     assert (await bench.run()).outcome is Outcome.SUCCEEDED
+
+
+class Half(BaseModel):
+    @computed_field  # type: ignore[prop-decorator] # as pydantic documents it
+    @property
+    def other(self) -> int:
+        raise KeyError("other")
+
+
+async def test_a_result_whose_own_code_fails_to_serialize_it_fails_for_good(app: App) -> None:
+    @app.task
+    async def task() -> object:
+        return Half()
+
+    bench = Bench(app, concurrency=1)
+    for _ in range(2):  # the slot lives on
+        finish = await bench.run()
+        assert finish.outcome is Outcome.FAILED
+        assert finish.error is not None
+        assert finish.error["type"] == "Unstorable"
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), asyncio.CancelledError()])

@@ -170,6 +170,7 @@ class Heart(Service):
         while not (self._stopping or home.is_closed()):
             wake.clear()
             self._health.turned(home)
+            self._links.asked(time.monotonic())  # whatever ails the database: some need not wait
             if not await self._beaten(store, home, backoff):
                 await backoff.pause()
             elif not self._stopping:

@@ -22,6 +22,9 @@ OVERDUE_SECONDS = 5.0
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 60.0
+FLUSH_SECONDS = 10.0
+"""Within this time of its end here a task set aside is recorded, so its delay begins."""
+
 FIRST_GUESS_SECONDS = 0.1
 WEIGHT = 0.2
 """How much the latest run counts in the mean."""
@@ -37,6 +40,8 @@ class Lane:
         self._limit = limit
         self._mean: float | None = None
         self._booked_until = float("-inf")
+        self.back_by = float("-inf")
+        """When all that was set aside should be back"""
         self.running: set[Run] = set()
         self.waiting: deque[tuple[Run, float]] = deque()
 
@@ -44,11 +49,6 @@ class Lane:
     def free(self) -> bool:
         """Whether one more may run."""
         return len(self.running) < self._limit
-
-    @property
-    def booked_until(self) -> float:
-        """When the last of those set aside should have had its turn."""
-        return self._booked_until
 
     def room_here(self, now: float) -> bool:
         """Return whether one more should wait here."""
@@ -64,7 +64,9 @@ class Lane:
         turn = max(self._booked_until, now + (len(self.waiting) + 1) * each)
         self._booked_until = min(turn + each, now + LONGEST_SECONDS)
         most = min(LONGEST_SECONDS, max(2 * SHORTEST_SECONDS, turn - now))
-        return random.uniform(most / 2, most)
+        delay = random.uniform(most / 2, most)
+        self.back_by = max(self.back_by, now + delay + FLUSH_SECONDS)
+        return delay
 
     def ended(self, run: Run) -> None:
         """Note that `run` is over."""
@@ -107,8 +109,8 @@ class Lanes:
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
     def seconds_aside(self, now: float) -> float:
-        """Return in how many seconds all that was set aside should have had its turn."""
-        return max((lane.booked_until - now for lane in self._lanes.values()), default=0.0)
+        """Return in how many seconds all that was set aside should be back."""
+        return max((lane.back_by - now for lane in self._lanes.values()), default=0.0)
 
     def admitted(self, runs: Iterable[Run], now: float) -> list[Run]:
         """Return those that may have a slot; keep or set aside the others."""

@@ -99,7 +99,7 @@ class Slots:
         return max(0.0, max(ends, default=now) - now)
 
     def seconds_aside(self, now: float) -> float:
-        """Return in how many seconds the tasks set aside for their type should be over."""
+        """Return in how many seconds the tasks set aside for their type should be back."""
         return self._lanes.seconds_aside(now)
 
     def offer(self, runs: Iterable[Run]) -> None:
