@@ -25,6 +25,7 @@ from tidemill.store.claimer import Claimer
 from tidemill.store.strangers import Returns, judged
 from tidemill.store.workers import WorkerState
 from tidemill_api.desk import Desk, Waiter
+from tidemill_api.metrics import ApiMetrics
 
 MOST_DESKS: Final = 1000
 """Queues of which it is remembered where a claim starts to look; beyond, those asked for lately."""
@@ -58,8 +59,9 @@ class Claims(Service):
 
     name = "claims"
 
-    def __init__(self, store: Store, settings: Settings, hints: Hints) -> None:
+    def __init__(self, store: Store, settings: Settings, hints: Hints, metrics: ApiMetrics) -> None:
         """Claim from `store`; nothing is connected before somebody waits."""
+        self._metrics = metrics
         self._store = store
         self._settings = settings
         self._hints = hints
@@ -109,6 +111,7 @@ class Claims(Service):
                 await self._give_back(tasks)
                 return Claimed()
             if tasks or gone() or time.monotonic() >= until:
+                self._metrics.claimed.inc(len(tasks))
                 return Claimed(tasks)
             epoch = state.epoch
 
@@ -170,7 +173,8 @@ class Claims(Service):
             gone=gone,
             tried=tried,
         )
-        return await self._desk(asked.queue).ask(waiter)
+        with self._metrics.waiting_claims.track_inprogress():
+            return await self._desk(asked.queue).ask(waiter)
 
     async def _pause(self, seconds: float) -> None:
         try:

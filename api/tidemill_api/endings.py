@@ -7,6 +7,7 @@ from tidemill.batching import Batcher
 from tidemill.errors import TidemillError
 from tidemill.notify import Hints
 from tidemill.store.endings import Ended, EndingStore
+from tidemill_api.metrics import ApiMetrics
 
 MOST_REPORTS: Final = 200
 MOST_TOGETHER: Final = 1000
@@ -19,9 +20,10 @@ Verdicts = list[bool]
 class Endings:
     """The one way in for ends of attempts."""
 
-    def __init__(self, store: EndingStore, hints: Hints) -> None:
-        """Record with `store`, wake workers with `hints`."""
+    def __init__(self, store: EndingStore, hints: Hints, metrics: ApiMetrics) -> None:
+        """Record with `store`, wake workers with `hints`, count in `metrics`."""
         self._store = store
+        self._metrics = metrics
         self._hints = hints
         self._batcher: Batcher[Report, Verdicts] = Batcher(
             self._flush, most=MOST_REPORTS, lanes=LANES
@@ -29,7 +31,10 @@ class Endings:
 
     async def record(self, report: Report) -> Verdicts:
         """Return for each end whether it is recorded. Raises DatabaseUnavailable, Overloaded."""
-        return await self._batcher.submit(report)
+        verdicts = await self._batcher.submit(report)
+        for end, recorded in zip(report, verdicts, strict=True):
+            self._metrics.count_report(end.ending, recorded=recorded)
+        return verdicts
 
     async def close(self) -> None:
         """Finish what was accepted."""

@@ -6,7 +6,7 @@ and queues only the first `MOST_SERIES` combinations get series of their own.
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tidemill.metrics import REGISTRY
 
@@ -40,6 +40,18 @@ class ApiMetrics:
             buckets=_SIZES,
             registry=self.registry,
         )
+        self.claimed = Counter(
+            "tidemill_api_claimed_tasks", "Tasks leased over HTTP", registry=self.registry
+        )
+        self._reports = Counter(
+            "tidemill_api_reported_ends",
+            "Ends of attempts reported over HTTP; recorded false: the lease was lost",
+            ("end", "recorded"),
+            registry=self.registry,
+        )
+        self.waiting_claims = Gauge(
+            "tidemill_api_waiting_claims", "Claims over HTTP that wait now", registry=self.registry
+        )
         self._enqueue_series: dict[tuple[str, str, str], Counter] = {}
         self._request_series: dict[tuple[str, str, int], Histogram] = {}
 
@@ -53,6 +65,10 @@ class ApiMetrics:
             if named == key:
                 self._enqueue_series[key] = series
         series.inc()
+
+    def count_report(self, end: str, *, recorded: bool) -> None:
+        """Count the reported end of an attempt."""
+        self._reports.labels(end, str(recorded).lower()).inc()
 
     def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request and its time; `route` is a template, never a path."""

@@ -41,6 +41,10 @@ async def test_a_task_is_claimed_run_and_recorded(
     assert (ended["status"], ended["result"]) == ("succeeded", {"sent": True})
     assert (ended["worker_id"], ended["started_at"] is not None) == (worker.id, True)
     assert (await ledger.balance(store))["succeeded"] == 1
+    text = (await ask(http, "GET", "/metrics")).body.decode()
+    assert "\ntidemill_api_claimed_tasks_total 1.0\n" in text
+    assert 'tidemill_api_reported_ends_total{end="complete",recorded="true"} 1.0\n' in text
+    assert "\ntidemill_api_waiting_claims 0.0\n" in text
 
 
 async def test_a_failure_is_retried_by_the_task_s_own_policy(
