@@ -17,6 +17,7 @@ from tidemill_api.metrics import ApiMetrics
 from tidemill_api.pace import Pace
 from tidemill_api.reading import BodyBudget
 from tidemill_api.types import TypeRegistry
+from tidemill_api.waits import Waits
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Api:
     enqueuer: Enqueuer
     claims: Claims
     endings: Endings
+    waits: Waits
     hints: Hints
     types: TypeRegistry
     health: Health
@@ -56,6 +58,7 @@ class Api:
             enqueuer=Enqueuer(store.tasks, hints, metrics, settings),
             claims=Claims(store, settings, hints, metrics),
             endings=Endings(store.endings, hints, metrics),
+            waits=Waits(store),
             hints=hints,
             types=TypeRegistry(store.types.list, reject_unknown=settings.unknown_types == "reject"),
             health=Health(db),

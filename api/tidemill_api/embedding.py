@@ -46,3 +46,4 @@ async def _stop_accepting(app: web.Application) -> None:
     """Send probes away, and those that wait for tasks; requests in hand are answered after this."""
     app[API].health.draining = True
     app[API].claims.close()
+    app[API].waits.close()

@@ -24,7 +24,7 @@ async def database_ready(db: Database, settings: Settings) -> None:
 async def working(api: Api) -> AsyncGenerator[None]:
     """Run what `api`'s handlers need. At exit what was accepted is stored, then all ends."""
     duties = maintenance.duties(api.store, api.settings, api.hints.hint)
-    group = Group([api.hints, api.claims, *duties], "api")
+    group = Group([api.hints, api.claims, api.waits, *duties], "api")
     await group.start()
     try:
         yield

@@ -71,6 +71,7 @@ async def listening(api: Api) -> AsyncGenerator[int]:
         finally:
             server.close()
             api.claims.close()  # nobody waits for tasks here any longer
+            api.waits.close()
     finally:
         await runner.cleanup()
 

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from tidemill.app import App as App
     from tidemill.app import load_app as load_app
     from tidemill.client import Client as Client
+    from tidemill.client.blocking import SyncClient as SyncClient
+    from tidemill.client.http import HttpClient as HttpClient
     from tidemill.models import NewTask as NewTask
     from tidemill.retry import RetryPolicy as RetryPolicy
     from tidemill.sdk.context import Context as Context
     from tidemill.sdk.context import Stopped as Stopped
+    from tidemill.sdk.handle import Handle as Handle
     from tidemill.sdk.middleware import Middleware as Middleware
     from tidemill.sdk.resources import Resource as Resource
     from tidemill.signals import Discard as Discard
@@ -28,6 +31,8 @@ _HOMES = {
     "Client": "tidemill.client",
     "Context": "tidemill.sdk.context",
     "Discard": "tidemill.signals",
+    "Handle": "tidemill.sdk.handle",
+    "HttpClient": "tidemill.client.http",
     "Middleware": "tidemill.sdk.middleware",
     "NewTask": "tidemill.models",
     "Resource": "tidemill.sdk.resources",
@@ -35,6 +40,7 @@ _HOMES = {
     "RetryPolicy": "tidemill.retry",
     "Snooze": "tidemill.signals",
     "Stopped": "tidemill.sdk.context",
+    "SyncClient": "tidemill.client.blocking",
     "load_app": "tidemill.app",
 }
 

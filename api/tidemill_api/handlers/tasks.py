@@ -11,6 +11,7 @@ from tidemill.tracing import TRACEPARENT, TRACESTATE, of_request
 from tidemill_api import batches, checking, incoming, reading, strictjson
 from tidemill_api.context import API
 from tidemill_api.encoding import answer
+from tidemill_api.requests.queries import WaitQuery
 from tidemill_api.shapes import tasks as shapes
 from tidemill_api.types import check_payload
 
@@ -56,9 +57,14 @@ async def create_many(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
-    """Return a task as it is now."""
+    """Return a task as it is now, or after `?wait=` seconds, or when it has ended meanwhile."""
     task_id = incoming.task_id(request)
-    task = await request.app[API].store.tasks.get(task_id)
+    api = request.app[API]
+    seconds = incoming.query_of(request, WaitQuery).wait if request.query else 0.0
+    task = await api.store.tasks.get(task_id)
+    if task is not None and seconds and not task.status.final:
+        await api.waits.until_ended(task_id, seconds, lambda: request.transport is None)
+        task = await api.store.tasks.get(task_id)
     if task is None:
         raise incoming.no_task(task_id)
     return answer(shapes.task_json(task))

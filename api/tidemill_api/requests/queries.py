@@ -16,6 +16,7 @@ from tidemill_api.requests.fields import (
     StatusName,
     Strict,
     TypeName,
+    Wait,
 )
 
 Mark = tuple[datetime, UUID]
@@ -61,6 +62,14 @@ class TaskQuery(Strict):
     created_before: Annotated[Instant | None, Field(description="before this time")] = None
     cursor: Annotated[Id | None, Field(description=_NEXT)] = None
     limit: PageSize = 100
+
+
+class WaitQuery(Strict):
+    """How long to wait for a task to end."""
+
+    wait: Annotated[Wait, Field(description="seconds; answered as soon as the task has ended")] = (
+        0.0
+    )
 
 
 class WorkerQuery(Strict):

@@ -6,7 +6,7 @@ from tidemill.tracing import TRACEPARENT, TRACESTATE
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import lists, tasks
 from tidemill_api.reading import NDJSON_TYPES
-from tidemill_api.requests.queries import TaskQuery
+from tidemill_api.requests.queries import TaskQuery, WaitQuery
 from tidemill_api.requests.tasks import BatchRequest, TaskRequest
 from tidemill_api.responses.lists import TaskPageAnswer
 from tidemill_api.responses.tasks import BatchAnswer, EventAnswer, TaskAnswer
@@ -79,11 +79,12 @@ TASKS: Final = (
         path="/api/tasks/{id}",
         handler=tasks.show,
         name="getTask",
-        summary="A task as it is now",
+        summary="A task as it is now, or when it has ended",
         tag="tasks",
         parameters=(TASK_ID,),
+        query=WaitQuery,
         replies={200: Reply("the task", TaskAnswer)},
-        problems=(404, 503),
+        problems=(400, 404, 503),
     ),
     Endpoint(
         method="GET",

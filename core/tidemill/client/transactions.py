@@ -60,9 +60,14 @@ class InTransaction:
 
 def tasks_json(tasks: Sequence[NewTask]) -> str:
     """Return the argument of `tidemill.enqueue_many`. Raises InvalidTask naming every fault."""
+    checked(tasks)
+    return dumps([fields_of(task) for task in tasks])
+
+
+def checked(tasks: Sequence[NewTask]) -> None:
+    """Raise InvalidTask naming every fault of `tasks`, before anything is sent."""
     if found := faults(tasks, [], _MOST_BYTES):
         raise InvalidTask(*found)
-    return dumps([fields_of(task) for task in tasks])
 
 
 def fields_of(task: NewTask) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""Requests to the HTTP API: what is safe to repeat is repeated, errors are those of core."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import aiohttp
+
+from tidemill.client.problems import error_of
+from tidemill.errors import ApiUnavailable, DatabaseUnavailable, Overloaded, TidemillError
+
+TRIES: Final = 4
+"""How often a call that is safe to repeat is made before its error is raised."""
+
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 5.0
+CALL_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 10.0
+_AGAIN: Final = (ApiUnavailable, DatabaseUnavailable, Overloaded)
+_BAD: Final = 400
+
+
+class Unconnected(ApiUnavailable):
+    """No connection came about: nothing was sent, so nothing was done."""
+
+
+class Calls:
+    """A session with one server. Sessions are opened at the first call."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        """Call the API at `url`, which may have a path."""
+        self._url = url.rstrip("/")
+        self._headers = dict(headers)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        safe: bool,
+        seconds: float = CALL_SECONDS,
+    ) -> Any:
+        """Return the answer's JSON. A call is repeated where it is `safe` or was not sent.
+
+        Raises the error that the answer stands for, or ApiUnavailable.
+        """
+        for tried in range(1, TRIES + 1):
+            try:
+                return await self._once(method, path, body, seconds)
+            except _AGAIN as error:
+                if tried == TRIES or not (safe or isinstance(error, Unconnected)):
+                    raise
+                await asyncio.sleep(_pause(tried, error))
+        raise AssertionError  # the last try returns or raises
+
+    async def close(self) -> None:
+        """Close the connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _once(self, method: str, path: str, body: Any, seconds: float) -> Any:
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        try:
+            async with self._opened().request(
+                method, self._url + path, data=data, timeout=timeout
+            ) as response:
+                text = await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Unconnected(f"the API at {self._url} cannot be reached: {error}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            told = str(error) or f"no answer within {seconds:g} s"
+            raise ApiUnavailable(f"the API at {self._url} did not answer: {told}") from error
+        return self._read(response.status, response.headers, text)
+
+    def _read(self, status: int, headers: Mapping[str, str], text: bytes) -> Any:
+        try:
+            value: Any = json.loads(text) if text else None
+        except ValueError:
+            value = None
+        if status >= _BAD:
+            problem = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+            raise error_of(status, problem, _retry_after(headers))
+        if value is None:
+            raise ApiUnavailable(f"what answers at {self._url} is no Tidemill API")
+        return value
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # Long polls hold a connection each, and must not hold up the other calls.
+            connector = aiohttp.TCPConnector(limit=0)
+            headers = {"Content-Type": "application/json", **self._headers}
+            self._session = aiohttp.ClientSession(connector=connector, headers=headers)
+        return self._session
+
+
+class Patience:
+    """A time limit of a wait that is made of several calls. None: no limit."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """Begin now."""
+        self._end = float("inf") if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """How many seconds are left; 0 when none are."""
+        return max(0.0, self._end - time.monotonic())
+
+
+def _pause(tried: int, error: TidemillError) -> float:
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (tried - 1))
+    asked: float = getattr(error, "retry_after", 0.0)
+    spread: float = random.uniform(0.75, 1.25)
+    return max(pause, min(asked, LONGEST_PAUSE_SECONDS)) * spread
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    try:
+        return float(headers.get("Retry-After", "1"))
+    except ValueError:
+        return 1.0
