@@ -6,13 +6,16 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.support import ledger
+from tests.support import ledger, postgres
 from tests.support.waiting import until
 from tests.support.worker_process import WorkerProcess, traced, worker_process
 from tidemill import NewTask
+from tidemill.db import Database
+from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill.states import Status
 from tidemill.store import Store
+from tidemill_cli.local.postgres import EmbeddedPostgres
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ async def test_after_so_many_tasks_the_process_becomes_a_new_one_with_the_same_i
         log = worker.log()
     assert 2 <= log.count("starting anew: ") <= 5, log
     assert log.count("working on") == log.count("starting anew: ") + 1
-    assert "tasks done, at most" in log
+    assert "tasks done, limit" in log
     counts = await ledger.balance(store)
     assert counts["succeeded"] == 60
     assert pids(trace) == {worker.pid}
@@ -62,7 +65,7 @@ async def test_a_process_that_holds_too_much_memory_becomes_a_new_one(
         assert worker.wait(100) == 0
         log = worker.log()
     assert log.count("starting anew: ") >= 1, log
-    assert "MB of memory, at most" in log
+    assert "MB of memory, limit" in log
     assert (await ledger.balance(store))["succeeded"] == 12
     assert traced(trace) == {f"start {n}": 1 for n in range(12)}
 
@@ -108,3 +111,34 @@ async def test_a_signal_while_it_waits_for_the_last_tasks_ends_it_as_ever(
         assert worker.wait(60) == 0
         assert worker.log().count("working on") == 1
     assert await result(store, long) == (Status.QUEUED, 0, None)
+
+
+async def test_while_the_database_is_away_it_keeps_what_it_has_to_record(
+    private_server: EmbeddedPostgres, trace: Path
+) -> None:
+    """Starting anew then would lose the outcomes, and charge the tasks a crash."""
+    settings = postgres.settings_of(private_server.url("postgres"))
+    database = Database.of(settings, application="tests")
+    await migrate(database)
+    waiting = [NewTask(type="wait_for_go", payload={"n": n}) for n in range(5)]
+    await Store.of(database).tasks.enqueue(waiting)
+    await database.close()
+    often = replace(settings, lease_seconds=3600.0)
+    arguments = ("--max-tasks", "5", "--concurrency", "5", "--heartbeat-seconds", "0.2")
+    with worker_process(often, trace, *arguments) as worker:
+        until(lambda: len(traced(trace)) == 5, seconds=60, what="all tasks run")
+        private_server.crash()
+        worker.wait_for("heartbeats fail")
+        trace.with_suffix(".go").touch()
+        worker.wait_for("outcomes wait for the database")
+        assert "starting anew" not in worker.log()
+        private_server.start()
+        worker.wait_for("starting anew: ")
+        until(lambda: worker.log().count("working on") == 2, seconds=60, what="the fresh process")
+        worker.signal(SIGTERM)
+        assert worker.wait(60) == 0
+    database = Database.of(settings, application="tests")
+    counts = await ledger.balance(Store.of(database))
+    await database.close()
+    assert counts["succeeded"] == 5
+    assert all(times == 1 for times in traced(trace).values())

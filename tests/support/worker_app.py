@@ -107,6 +107,14 @@ def sees(context: Context, n: int) -> int:
 
 
 @app.task
+async def wait_for_go(n: int) -> None:
+    """Run until the test has made the file."""
+    leave_trace("start", n)
+    while not Path(f"{os.environ['TRACE']}.go").exists():  # noqa: ASYNC110, ASYNC240 - from outside
+        await asyncio.sleep(0.05)
+
+
+@app.task
 def leak(n: int, megabytes: int) -> int:
     """Keep memory that nobody gives back."""
     leave_trace("start", n)

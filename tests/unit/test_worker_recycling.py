@@ -16,8 +16,8 @@ def test_without_limits_there_is_no_reason() -> None:
 def test_the_reason_names_the_limit() -> None:
     limits = Limits(tasks=100, memory_mb=500)
     assert limits.exceeded(99, 500) is None
-    assert limits.exceeded(100, 0) == "100 tasks done, at most 100"
-    assert limits.exceeded(0, 501) == "501 MB of memory, at most 500 MB"
+    assert limits.exceeded(100, 0) == "100 tasks done, limit 100"
+    assert limits.exceeded(0, 501) == "501 MB of memory, limit 500 MB"
 
 
 def test_processes_that_begin_together_have_limits_of_their_own_below_those_set() -> None:
@@ -41,7 +41,7 @@ async def test_the_limit_is_noticed_when_tasks_have_ended() -> None:
         assert not waiting.done()
         done[0] = count
         moved.set()
-    assert await asyncio.wait_for(waiting, 20) == "3 tasks done, at most 3"
+    assert await asyncio.wait_for(waiting, 20) == "3 tasks done, limit 3"
 
 
 async def test_memory_is_looked_at_also_while_no_task_ends(
@@ -51,7 +51,7 @@ async def test_memory_is_looked_at_also_while_no_task_ends(
     monkeypatch.setattr(recycling, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(recycling, "memory_mb", lambda: next(readings))
     reason = await asyncio.wait_for(Limits(memory_mb=600).reached(lambda: 0, asyncio.Event()), 20)
-    assert reason == "700 MB of memory, at most 600 MB"
+    assert reason == "700 MB of memory, limit 600 MB"
 
 
 def test_memory_is_read_in_megabytes() -> None:

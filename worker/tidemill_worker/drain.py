@@ -52,8 +52,12 @@ async def drain(
     *,
     seconds: float,
     hurry: asyncio.Event,
+    patient: bool = False,
 ) -> Drained:
-    """Go through the steps above; running handlers get `seconds`, or until `hurry` is set."""
+    """Go through the steps above; running handlers get `seconds`, or until `hurry` is set.
+
+    A `patient` drain waits for the database, or for `hurry`, until every outcome is recorded.
+    """
     started = slots.in_use
     returned = slots.refuse()  # from here on a claim still in flight is given back as it arrives
     await _ended((dispatcher.stop(), slots.idle()), seconds, hurry)
@@ -61,6 +65,8 @@ async def drain(
     if cancelled:
         slots.stop_running(StopReason.DRAINING)
         await _ended((slots.idle(),), STOP_GRACE_SECONDS + 2 * TICK_SECONDS)
+    if patient:
+        await _ended((finisher.empty(),), float("inf"), hurry)
     recorded = await finisher.flushed(FLUSH_SECONDS)
     log.debug("drained", extra={"running": started, "returned": returned, "cancelled": cancelled})
     return Drained(returned, cancelled, 0 if recorded else len(finisher))

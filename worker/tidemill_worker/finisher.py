@@ -98,6 +98,10 @@ class Finisher(Service):
             self._task = asyncio.create_task(self._run(), name=self.name)
             watch_over(self._task, self._telling.failed)
 
+    async def empty(self) -> None:
+        """Wait until everything is acknowledged, however long it takes."""
+        await self._empty.wait()
+
     async def flushed(self, seconds: float) -> bool:
         """Wait until everything is acknowledged, `seconds` at most; return whether it is."""
         try:

@@ -47,9 +47,9 @@ class Limits:
     def exceeded(self, tasks: int, memory_mb: float) -> str | None:
         """Return which limit is reached, in words, or None."""
         if self.tasks and tasks >= self.tasks:
-            return f"{tasks} tasks done, at most {self.tasks}"
+            return f"{tasks} tasks done, limit {self.tasks}"
         if self.memory_mb and memory_mb > self.memory_mb:
-            return f"{memory_mb:.0f} MB of memory, at most {self.memory_mb:.0f} MB"
+            return f"{memory_mb:.0f} MB of memory, limit {self.memory_mb:.0f} MB"
         return None
 
     async def reached(self, tasks: Callable[[], int], moved: asyncio.Event) -> str:

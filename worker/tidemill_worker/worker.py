@@ -134,7 +134,8 @@ class Worker:
     async def stop(self, *, patient: bool = False) -> Drained:
         """Drain, record what there is to record, sign off; return how it went.
 
-        Running tasks get the drain time; with `patient`, also what is left of their timeouts.
+        Running tasks get the drain time; with `patient`, also what is left of their timeouts, and
+        what has ended waits for the database until it is recorded, or until `hurry()`.
         """
         if not self._started or self._stopping.is_set():
             return Drained(0, 0, 0)
@@ -143,7 +144,12 @@ class Worker:
         if patient:
             seconds = max(seconds, parts.slots.seconds_left(time.monotonic()))
         drained = await drain(
-            parts.dispatcher, parts.slots, parts.finisher, seconds=seconds, hurry=self._hurry
+            parts.dispatcher,
+            parts.slots,
+            parts.finisher,
+            seconds=seconds,
+            hurry=self._hurry,
+            patient=patient,
         )
         await leave(parts.registration, parts.ledger)
         await self._shut_down()
