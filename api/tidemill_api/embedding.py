@@ -14,7 +14,7 @@ from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill_api.app import build
 from tidemill_api.context import API, Api
-from tidemill_api.running import database_ready, working
+from tidemill_api.running import database_ready, stop_waiting, working
 
 
 def application(settings: Settings | None = None) -> web.Application:
@@ -43,7 +43,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _stop_accepting(app: web.Application) -> None:
-    """Send probes away, and those that wait for tasks; requests in hand are answered after this."""
+    """Send probes away, and answer long polls; other requests in hand are answered after this."""
     app[API].health.draining = True
-    app[API].claims.close()
+    stop_waiting(app[API])
     app[API].waits.close()

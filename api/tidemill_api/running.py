@@ -20,6 +20,11 @@ async def database_ready(db: Database, settings: Settings) -> None:
     await wait_for_schema(db, settings.database_wait_seconds)
 
 
+def stop_waiting(api: Api) -> None:
+    """Answer the long polls: a server that ends keeps nobody waiting."""
+    api.claims.close()
+
+
 @asynccontextmanager
 async def working(api: Api) -> AsyncGenerator[None]:
     """Run what `api`'s handlers need. At exit what was accepted is stored, then all ends."""

@@ -21,7 +21,7 @@ from tidemill.settings import Settings
 from tidemill_api.app import build
 from tidemill_api.context import Api
 from tidemill_api.protocol import ProblemProtocol
-from tidemill_api.running import database_ready, working
+from tidemill_api.running import database_ready, stop_waiting, working
 
 DRAIN_SECONDS: Final = 20.0
 """How long requests in hand may take to finish after stop."""
@@ -70,7 +70,7 @@ async def listening(api: Api) -> AsyncGenerator[int]:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            api.claims.close()  # nobody waits for tasks here any longer
+            stop_waiting(api)
             api.waits.close()
     finally:
         await runner.cleanup()
