@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
-from tidemill import App, Context, Discard, Resource, Retry, Snooze
+from tidemill import App, Context, Discard, Resource, Retry, Snooze, Stopped
 from tidemill.sdk.context import current
 
 app = App()
@@ -124,6 +125,22 @@ def report(context: Context) -> str:
         time.sleep(0.01)
     told = current.get()
     return f"{context.id} {told is context} {0 < context.seconds_left < context.timeout_seconds}"
+
+
+@app.task(isolation="process")
+def leave_a_thread(context: Context, signal_file: str) -> None:
+    """Leave a thread that uses the context long after the end."""
+
+    def use() -> None:
+        while not Path(signal_file).exists():
+            time.sleep(0.01)
+        context.progress(99, 99)
+        try:
+            context.heartbeat()
+        except Stopped as stopped:
+            trace(f"thread: {stopped}")
+
+    threading.Thread(target=use, daemon=True).start()
 
 
 @app.task(isolation="process")

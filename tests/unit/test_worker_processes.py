@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.handler_processes import Handlers, Told, handlers, traced
+from tests.support.handler_processes import Handlers, Told, handlers, pids, traced
 from tests.support.process_app import app, trace
 from tests.support.worker import eventually
 from tidemill.errors import DatabaseUnavailable
-from tidemill.sdk.context import Stopped
+from tidemill.sdk.context import Stopped, StopReason
 from tidemill.signals import Snooze
 from tidemill_worker.conclude import Reported, may_retry
 from tidemill_worker.processes import pool as pool_module
@@ -140,6 +140,20 @@ async def test_a_context_works_in_a_process(shop: Handlers) -> None:
     assert len(shop.told.progressed) < 500  # the latest, now and then
     assert (await shop.run("renew")).value == "renewed"
     assert shop.told.renewed == 2
+
+
+async def test_a_thread_left_behind_does_not_speak_for_the_next_task(
+    shop: Handlers, tmp_path: Path
+) -> None:
+    speak_now = tmp_path / "speak-now"
+    await shop.run("leave_a_thread", signal_file=str(speak_now))
+    run, running = shop.begin("poll")
+    await eventually(lambda: bool(pids()), seconds=60)
+    speak_now.touch()
+    await eventually(lambda: "thread: the task has ended" in traced(), seconds=60)
+    assert (shop.told.progressed, shop.told.renewed) == ([], 0)
+    run.stop(StopReason.CANCELLED)
+    await running
 
 
 async def test_a_heartbeat_tells_a_handler_that_its_lease_is_lost(shop: Handlers) -> None:

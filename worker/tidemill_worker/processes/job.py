@@ -51,7 +51,7 @@ class Jobs:
         """Hear the worker in this thread, until it says `close` or goes."""
         while (frame := self._received()) is not None and frame["is"] != "close":
             if frame["is"] == "task":
-                link = ToWorker(self._channel.send, self._renewals)
+                link = ToWorker(self._channel.send, self._renewals, frame["order"])
                 self._latest = Job(frame, self._definitions[frame["context"]["type"]], link)
                 loop.call_soon_threadsafe(self._arrived.put_nowait, self._latest)
             elif frame["is"] == "stop":

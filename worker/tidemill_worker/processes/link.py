@@ -24,11 +24,11 @@ class Renewals:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[None]] = {}
 
-    def ask(self) -> "Future[None]":
-        """Ask for the lease to be renewed."""
+    def ask(self, order: int) -> "Future[None]":
+        """Ask for the lease of a task to be renewed."""
         number, answer = next(self._numbers), Future[None]()
         self._waiting[number] = answer
-        self._send({"is": "renew", "number": number})
+        self._send({"is": "renew", "number": number, "order": order})
         return answer
 
     def answered(self, frame: Frame) -> None:
@@ -43,11 +43,14 @@ class Renewals:
 
 
 class ToWorker:
-    """The link of one task's context."""
+    """The link of one task's context.
 
-    def __init__(self, send: Callable[[Frame], None], renewals: Renewals) -> None:
+    `order` tells it from the next one's: a thread that a handler left behind may still use it then.
+    """
+
+    def __init__(self, send: Callable[[Frame], None], renewals: Renewals, order: int) -> None:
         """Report and ask by frames."""
-        self._send, self._renewals = send, renewals
+        self._send, self._renewals, self._order = send, renewals, order
         self._lock = threading.Lock()
         self._next: dict[str, Any] | None = None
         self._timer: threading.Timer | None = None
@@ -59,11 +62,11 @@ class ToWorker:
                 self._next = value
                 return
             self._wait()
-        self._send({"is": "progress", "value": value})
+        self._send({"is": "progress", "value": value, "order": self._order})
 
     def renew(self) -> Awaitable[None]:
         """Ask, and wait here unless an event loop runs here."""
-        answer = self._renewals.ask()
+        answer = self._renewals.ask(self._order)
         try:
             asyncio.get_running_loop()
         except RuntimeError:

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -50,6 +50,7 @@ class Process:
         self._program = program
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order: Order | None = None
+        self._orders = 0
         self._ended: asyncio.Future[Ended] | None = None
         self._answers: set[asyncio.Task[None]] = set()
         # in a context of its own: what it logs is not of the task that a process was started for
@@ -87,11 +88,12 @@ class Process:
     async def run(self, order: Order) -> Ended:
         """Run a task to its end. Cancelled, it stops the handler, by force if need be."""
         self._order = order
+        self._orders += 1
         self._ended = asyncio.get_running_loop().create_future()
         if not self.reusable:
             self._end(ProcessDied("ended before the task reached it"))
         self._bound(order.max_memory_mb)
-        self._send(order.frame)
+        self._send(order.frame | {"order": self._orders})
         try:
             await asyncio.wait([self._ended])
         except asyncio.CancelledError:
@@ -187,22 +189,24 @@ class Process:
         elif kind == "ended" and self._ended is not None and not self._ended.done():
             self.held = frame["held"]
             self._ended.set_result(ended_of(frame))
-        elif kind == "progress" and self._order is not None:
-            self._order.context.link.progress(frame["value"])
+        elif kind == "progress" and (order := self._of(frame)) is not None:
+            order.context.link.progress(frame["value"])
         elif kind == "renew":
-            self._answer(self._renewed(frame["number"]))
+            self._answer(self._renewed(frame["number"], self._of(frame)))
+
+    def _of(self, frame: Frame) -> Order | None:
+        """Return the order that a frame is about, unless it has ended."""
+        return self._order if frame["order"] == self._orders else None
 
     def _answer(self, answer: Any) -> None:
         task = asyncio.create_task(answer)
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 
-    async def _renewed(self, number: int) -> None:
+    async def _renewed(self, number: int, order: Order | None) -> None:
         answer: Frame = {"is": "renewed", "number": number}
         try:
-            if self._order is not None:
-                renewal: Awaitable[None] = self._order.context.heartbeat()
-                await renewal
+            await _renewal(order)
         except Stopped as stopped:
             answer["stopped"] = str(stopped)
         except Exception as error:  # noqa: BLE001 - the handler gets it
@@ -220,3 +224,9 @@ class Process:
 
     def _tell_guard(self, order: str) -> None:
         self._program.order(f"{order}\n".encode())
+
+
+async def _renewal(order: Order | None) -> None:
+    if order is None:
+        raise Stopped("the task has ended")
+    await order.context.heartbeat()
