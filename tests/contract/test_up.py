@@ -1,6 +1,7 @@
 """`tidemill up`: everything starts, what dies comes back, everything stops, faults are one line."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,9 @@ from tests.support import up as support
 from tests.support.postgres import Server
 from tests.support.up import RunningUp, running_up
 from tests.support.waiting import until
+from tidemill.client import Client
+from tidemill.models import NewTask
+from tidemill.settings import Settings
 from tidemill_cli.local.postgres import free_port
 
 pytestmark = pytest.mark.usefixtures("server")  # its skip, where no Postgres can be had
@@ -61,6 +65,14 @@ def test_a_task_runs_and_ctrl_c_leaves_nothing(up: RunningUp) -> None:
     support.gone(below)
     assert not support.port_answers(up.port)
     assert "curl -s" in up.output
+
+
+async def test_python_gets_in_by_what_the_banner_says(up: RunningUp) -> None:
+    told = dict(re.findall(r"(TIDEMILL_DATABASE_\w+)=(\S+)", up.output))
+    assert sorted(told) == ["TIDEMILL_DATABASE_PASSWORD_FILE", "TIDEMILL_DATABASE_URL"]
+    async with Client.of(Settings.load(told)) as client:
+        stored = await client.enqueue(NewTask(type="add", payload={"left": 1, "right": 1}))
+    assert up.succeeded(str(stored.id))["result"] == 2
 
 
 def test_sigterm_stops_it_too_and_the_data_stays(up: RunningUp) -> None:

@@ -32,6 +32,16 @@ def test_lines_are_whole_whatever_the_chunks() -> None:
     assert collected(b"\xff\n") == ["\ufffd"]
 
 
+def test_the_example_fills_in_nested_objects() -> None:
+    order = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+    schema = {
+        "properties": {"order": {"$ref": "#/$defs/Order"}},
+        "required": ["order"],
+        "$defs": {"Order": order},
+    }
+    assert example.payload(schema) == {"order": {"id": 1}}
+
+
 def test_a_process_name_stands_before_each_line_and_colour_is_for_terminals() -> None:
     plain = io.StringIO()
     Printer(plain).line("api", "ready\n")

@@ -13,7 +13,6 @@ _BY_TYPE: dict[str, Any] = {
     "number": 1.5,
     "boolean": True,
     "array": [],
-    "object": {},
     "null": None,
 }
 
@@ -29,15 +28,21 @@ def curl(address: str, types: Sequence[TaskType]) -> str:
 
 def payload(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object with a plausible value for each required field."""
+    return _object(schema, schema.get("$defs", {}))
+
+
+def _object(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
     known = schema.get("properties", {})
-    return {name: _value(known.get(name, {})) for name in schema.get("required", ())}
+    return {name: _value(known.get(name, {}), defs) for name in schema.get("required", ())}
 
 
-def _value(schema: Mapping[str, Any]) -> Any:
+def _value(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Any:
+    if "$ref" in schema:
+        return _value(defs.get(str(schema["$ref"]).rpartition("/")[2], {}), defs)
     if schema.get("enum"):
         return schema["enum"][0]
     for alternative in schema.get("anyOf", ()):
-        return _value(alternative)
+        return _value(alternative, defs)
     kind: Any = schema.get("type", "string")
     first: Any = kind if isinstance(kind, str) else next(iter(kind), "string")
-    return _BY_TYPE.get(first, "hello")
+    return _object(schema, defs) if first == "object" else _BY_TYPE.get(first, "hello")

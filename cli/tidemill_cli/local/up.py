@@ -19,7 +19,8 @@ from tidemill.schema import migrate
 from tidemill.setting import variable_of
 from tidemill.settings import Settings
 from tidemill.store import Store
-from tidemill_cli.local import example, ports
+from tidemill_cli.local import ports
+from tidemill_cli.local.banner import banner
 from tidemill_cli.local.child import Child
 from tidemill_cli.local.keeper import ChildError, Keeper
 from tidemill_cli.local.postgres import EmbeddedPostgres
@@ -219,14 +220,7 @@ class Up:
         return ports.address_of(self._settings.api_host, self._settings.api_port)
 
     def _banner(self) -> str:
-        own = self._plan.postgres
-        kept = f"The data stays in {own.data_dir}. " if own else ""
-        return (
-            f"\nTidemill is ready: {self._address}\n\nTry:\n"
-            f"  {example.curl(self._address, self._plan.app.types())}\n"
-            f"  curl -s {self._address}/api/stats\n\n"
-            f"{kept}Ctrl-C stops everything.\n"
-        )
+        return banner(self._address, self._plan.app.types(), self._plan.postgres)
 
     def _say(self, text: str) -> None:
         self._printer.line("up", text)
