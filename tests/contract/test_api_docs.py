@@ -37,7 +37,7 @@ async def statuses(block: str, **environ: str) -> list[int]:
     return [int(line) for line in told.split()]
 
 
-@pytest.mark.parametrize(("page", "least"), [("http-api.md", 30), ("http-workers.md", 6)])
+@pytest.mark.parametrize(("page", "least"), [("http-api.md", 30), ("http-workers.md", 7)])
 async def test_every_command_answers_as_the_page_says(
     http: aiohttp.ClientSession, store: Store, tmp_path: Path, page: str, least: int
 ) -> None:
