@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from tests.support.worker import eventually
 from tidemill.metrics import REGISTRY
 from tidemill.sdk.context import StopReason
 from tidemill_worker.conclude import Ended, ProcessDied, Reported
+from tidemill_worker.processes import guard
+from tidemill_worker.processes import pool as pool_module
 from tidemill_worker.processes import process as process_module
 
 
@@ -151,3 +155,26 @@ async def test_a_task_stopped_while_its_process_starts_has_not_run(shop: Handler
     first_run.stop(StopReason.DRAINING)
     await first
     assert len(pids()) == 1
+
+
+async def test_a_process_that_cannot_understand_its_worker_ends(
+    shop: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_a_frame(*_: object) -> dict[str, str]:
+        return {"is": "task"}
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pool_module, "frame_of", half_a_frame)
+        assert died(await shop.run("where")) == "ended with exit code 1"
+    assert (await shop.run("where")).error is None
+
+
+def test_a_guard_whose_worker_was_killed_at_once_ends_quietly() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-P", guard.__file__],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")

@@ -1,6 +1,7 @@
 """The tasks of a handler process: one at a time, from the thread that listens to the worker."""
 
 import asyncio
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from uuid import UUID
 from tidemill.sdk.context import Context, StopReason
 from tidemill_worker.processes.link import Renewals, ToWorker
 from tidemill_worker.processes.origin import Definition
-from tidemill_worker.processes.wire import BadFrame, Channel, Frame
+from tidemill_worker.processes.wire import Channel, Frame
 
 if TYPE_CHECKING:
     from tidemill_worker.conclude import Ended
+
+log = logging.getLogger("tidemill.worker")
 
 
 class Job:
@@ -49,24 +52,26 @@ class Jobs:
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hear the worker in this thread, until it says `close` or goes."""
-        while (frame := self._received()) is not None and frame["is"] != "close":
-            if frame["is"] == "task":
-                link = ToWorker(self._channel.send, self._renewals, frame["order"])
-                self._latest = Job(frame, self._definitions[frame["context"]["type"]], link)
-                loop.call_soon_threadsafe(self._arrived.put_nowait, self._latest)
-            elif frame["is"] == "stop":
-                self._stop(StopReason(frame["reason"]), loop)
-            elif frame["is"] == "renewed":
-                self._renewals.answered(frame)
+        try:
+            while (frame := self._channel.receive()) is not None and frame["is"] != "close":
+                self._heard(frame, loop)
+        except BaseException:
+            # A process that hears nothing would let each of its tasks run into its timeout.
+            log.exception("a process for handlers does not understand its worker and ends")
+            os._exit(1)
         if frame is None:
             os._exit(0)  # nobody is left to tell
         loop.call_soon_threadsafe(self._arrived.put_nowait, None)
 
-    def _received(self) -> Frame | None:
-        try:
-            return self._channel.receive()
-        except BadFrame:
-            return None
+    def _heard(self, frame: Frame, loop: asyncio.AbstractEventLoop) -> None:
+        if frame["is"] == "task":
+            link = ToWorker(self._channel.send, self._renewals, frame["order"])
+            self._latest = Job(frame, self._definitions[frame["context"]["type"]], link)
+            loop.call_soon_threadsafe(self._arrived.put_nowait, self._latest)
+        elif frame["is"] == "stop":
+            self._stop(StopReason(frame["reason"]), loop)
+        elif frame["is"] == "renewed":
+            self._renewals.answered(frame)
 
     def _stop(self, reason: StopReason, loop: asyncio.AbstractEventLoop) -> None:
         if self._latest is not None:
