@@ -1,6 +1,7 @@
 """Small parts: queue names, identity, health, run times, what is due for a heartbeat."""
 
 import asyncio
+import logging
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from tidemill.errors import ConfigurationError
 from tidemill.models import WorkerIdentity
 from tidemill.settings import Settings
 from tidemill_worker import probes
+from tidemill_worker.backoff import Backoff
 from tidemill_worker.heart import TIMEOUT_GRACE_SECONDS, Hearing, Heart, lease_until
 from tidemill_worker.identity import container_instance, describe
 from tidemill_worker.ledger import Ledger
@@ -129,3 +131,11 @@ def test_a_short_lease_makes_the_heart_beat_faster(heart: Heart) -> None:
 
 def test_a_worker_believes_in_its_lease_for_less_than_it_lasts() -> None:
     assert lease_until(100.0, 30.0) == pytest.approx(127.0)
+
+
+def test_a_failure_is_told_by_its_type_where_it_has_no_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log, backoff = logging.getLogger("tidemill.worker"), Backoff()
+    backoff.log(log, "heartbeats fail", TimeoutError())
+    assert [record.getMessage() for record in caplog.records] == ["heartbeats fail: TimeoutError"]

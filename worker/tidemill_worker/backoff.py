@@ -19,7 +19,7 @@ class Backoff:
     def log(self, log: logging.Logger, what: str, error: BaseException) -> None:
         """Say what failed."""
         level = logging.DEBUG if self._failures else logging.WARNING
-        log.log(level, "%s: %s", what, error)
+        log.log(level, "%s: %s", what, str(error) or type(error).__name__)  # TimeoutError() is mute
 
     async def pause(self) -> None:
         """Wait, longer each time."""
