@@ -37,6 +37,7 @@ MOST: Mapping[str, Mapping[str, int]] = {
     "enqueue": {},
     "enqueue with keys": {},
     "extend": {"leases": 2 * BATCH},
+    "progress": {"leases": 2 * BATCH},
     "finish with success": {"leases": 2 * BATCH},
     "finish for good": {"leases": 2 * BATCH, "tasks": BATCH, "idempotency_keys": 2 * BATCH},
     "finish and give back": {"leases": 2 * BATCH},
@@ -45,7 +46,7 @@ MOST: Mapping[str, Mapping[str, int]] = {
     "promote": {"scheduled": 2 * BATCH},
     "task that is ready": {"tasks": 1, "ready": 1},
     "task that is scheduled": {"tasks": 1, "scheduled": 1},
-    "task that runs": {"tasks": 1, "leases": 1},
+    "task that runs": {"tasks": 1, "leases": 2},  # its status, then its progress
     "task that is done": {"tasks": 1, "attempts": 1},
     "attempts": {"attempts": 1},
     "tokens_recorded": {},
