@@ -69,34 +69,37 @@ filterwarnings = error
 """
 
 
-def suite(folder: Path, mode: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def suite(folder: Path, mode: str, **environ: str) -> tuple[int, str]:
+    """Run the suite; return its process's id and what it printed."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "tasks.py").write_text(TASKS)
     (folder / "test_tasks.py").write_text(TESTS)
     (folder / "pytest.ini").write_text(INI.format(mode=mode))
     inherited = {k: v for k, v in os.environ.items() if k != postgres.URL_VARIABLE}
-    return subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder,
         env=inherited | environ,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=100,
-        check=False,
-    )
+    ) as process:
+        printed, _ = process.communicate(timeout=100)
+    return process.pid, printed
 
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_a_suite_of_a_users_own(mode: str, tmp_path: Path, server: postgres.Server) -> None:
+    pid, printed = suite(tmp_path, mode, TIDEMILL_TEST_DATABASE_URL=server.url)
+    assert "4 passed" in printed, printed
     with psycopg.connect(server.url) as admin:
-        databases = "SELECT count(*) FROM pg_database WHERE datname LIKE 'tidemill_test_%'"
-        before = admin.execute(databases).fetchone()
-        done = suite(tmp_path, mode, TIDEMILL_TEST_DATABASE_URL=server.url)
-        assert "4 passed" in done.stdout, done.stdout + done.stderr
-        assert admin.execute(databases).fetchone() == before, "nothing is left on the server"
+        left = admin.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"tidemill_test_{pid}_%"]
+        ).fetchall()
+    assert left == []
 
 
 def test_without_a_server_it_says_what_to_set(tmp_path: Path) -> None:
-    done = suite(tmp_path, "auto")
-    assert "TIDEMILL_TEST_DATABASE_URL must be set: the address of any database" in done.stdout
-    assert "1 passed" in done.stdout
+    _, printed = suite(tmp_path, "auto")
+    assert "TIDEMILL_TEST_DATABASE_URL must be set: the address of any database" in printed
+    assert "1 passed" in printed

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from tests.support import ledger, logins, storage
+from tests.support import ledger, logins, postgres, storage
 from tidemill import App
 from tidemill.db import Database
 from tidemill.models import NewTask
 from tidemill.states import Outcome, Status
 from tidemill.store import Store
-from tidemill_worker.testing import TestWorker
+from tidemill_worker.testing import Databases, TestWorker
 
 app = App()
 
@@ -161,3 +161,19 @@ async def test_a_clock_that_a_killed_test_left_standing_is_replaced(
         assert abs(at - datetime.now(UTC)) < timedelta(hours=1)
     [enqueued] = await store.tasks.enqueue([NewTask(type="work", payload={"n": 1})])
     assert abs(enqueued.created_at - datetime.now(UTC)) < timedelta(hours=1)
+
+
+async def test_a_login_that_may_migrate_may_stop_the_clock(
+    database_url: str, db: Database, server: postgres.Server
+) -> None:
+    assert database_url  # the roles exist
+    async with logins.login(db, server.url, "tidemill_owner") as (user, url):
+        await db.execute(f"ALTER ROLE {user} CREATEDB CREATEROLE")
+        await db.execute(f"GRANT tidemill_app TO {user}")
+        with Databases(url) as databases:
+            own = databases.new()
+            async with TestWorker(app, own) as worker:
+                await work.using(delay_seconds=60).enqueue(n=1)
+                await worker.advance(60)
+                assert [each.result for each in await worker.drain()] == [1]
+            databases.drop(own)

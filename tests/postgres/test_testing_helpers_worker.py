@@ -1,11 +1,13 @@
 """`TestWorker`: a real worker on a real database, for tests of tasks."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
 
+from examples import isolation
 from tests.support import ledger, storage
 from tidemill import App, Context, Resource, Retry, Snooze
 from tidemill.db import Database
@@ -178,6 +180,16 @@ async def test_what_is_paused_or_for_later_is_not_waited_for(
     await store.queues.pause("held")
     await parent.using(delay_seconds=60).enqueue()
     assert await worker.drain() == []
+
+
+async def test_handlers_with_processes_of_their_own_have_them(database_url: str) -> None:
+    async with TestWorker(isolation.app, database_url) as worker:
+        await isolation.render.enqueue(page="a")
+        await isolation.render.enqueue(page="b", bug="crash")
+        good, bad = await worker.drain(check=False)
+    assert good.result.rpartition(" ")[2] != str(os.getpid())
+    assert bad.error is not None
+    assert bad.error["type"] == "ProcessDied"
 
 
 async def test_enqueued_tasks_are_found_whatever_became_of_them(worker: TestWorker) -> None:

@@ -19,6 +19,7 @@ GRANT USAGE ON SCHEMA tidemill_clock TO PUBLIC;
 GRANT SELECT ON tidemill_clock.stands TO PUBLIC;
 GRANT USAGE ON SEQUENCE tidemill_clock.ticks TO PUBLIC;
 
+SET LOCAL ROLE tidemill_owner; -- as migrations do: whoever may migrate may do this
 DO $$
 DECLARE
     one regprocedure;
@@ -31,3 +32,4 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %s SET search_path TO tidemill_clock, pg_catalog, pg_temp', one);
     END LOOP;
 END $$;
+RESET ROLE;

@@ -1,4 +1,5 @@
 -- Puts back what clock.sql changed.
+SET LOCAL ROLE tidemill_owner;
 DO $$
 DECLARE
     one regprocedure;
@@ -11,5 +12,6 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %s SET search_path TO pg_catalog, pg_temp', one);
     END LOOP;
 END $$;
+RESET ROLE;
 
 DROP SCHEMA IF EXISTS tidemill_clock CASCADE;
