@@ -29,7 +29,7 @@ async def waiting(db: Database) -> bool:
     """Whether an API listens: it does so once somebody waits."""
     found: bool = await db.fetchval(
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() "
-        "AND query LIKE 'LISTEN%'"
+        "AND (query LIKE 'LISTEN%' OR query LIKE 'SHOW transaction_read_only%')"
     )
     return found
 
@@ -114,23 +114,24 @@ async def test_tasks_claimed_for_a_client_that_leaves_in_that_moment_go_back_unc
     gone, other = await HttpWorker.register(http), await HttpWorker.register(http)
     await storage.enqueue(store, 3)
     async with aiohttp.ClientSession(str(http._base_url)) as leaving:
-        # the claim waits for the row of its worker, as behind an operator that marks it
         async with store.db.transaction() as session:
-            locked = "SELECT 1 FROM tidemill.workers WHERE id = $1 FOR NO KEY UPDATE"
-            await session.execute(locked, gone.id)
+            await session.execute("LOCK TABLE tidemill.leases IN SHARE MODE")  # holds up the claim
             claim = asyncio.create_task(HttpWorker(leaving, gone.id).claim())
             await storage.until_blocked(store.db)
             claim.cancel()
             await asyncio.gather(claim, return_exceptions=True)
             await leaving.close()
+            await ask(http, "GET", "/healthz")  # by then the server has seen it leave
         await storage.until(lambda: all_ready(store))
+    assert await storage.count(store.db, "attempts WHERE outcome = 'released'") == 3
     tasks = await other.claim(wait=LONG)
     assert [task["attempt"] for task in tasks] == [1, 1, 1]
     await ledger.balance(store)
 
 
 async def all_ready(store: Store) -> bool:
-    return await storage.count(store.db, "ready") == 3
+    """Whether they went back; before their claim they were ready as well."""
+    return await storage.count(store.db, "attempts") == await storage.count(store.db, "ready") == 3
 
 
 async def test_a_worker_that_is_to_end_gets_nothing_and_is_told(
