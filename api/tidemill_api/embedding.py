@@ -46,4 +46,3 @@ async def _stop_accepting(app: web.Application) -> None:
     """Send probes away, and answer long polls; other requests in hand are answered after this."""
     app[API].health.draining = True
     stop_waiting(app[API])
-    app[API].waits.close()

@@ -23,6 +23,7 @@ async def database_ready(db: Database, settings: Settings) -> None:
 def stop_waiting(api: Api) -> None:
     """Answer the long polls: a server that ends keeps nobody waiting."""
     api.claims.close()
+    api.waits.close()
 
 
 @asynccontextmanager

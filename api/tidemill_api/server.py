@@ -71,7 +71,6 @@ async def listening(api: Api) -> AsyncGenerator[int]:
         finally:
             server.close()
             stop_waiting(api)
-            api.waits.close()
     finally:
         await runner.cleanup()
 
