@@ -18,6 +18,7 @@ from tidemill_worker import metrics, recycles
 from tidemill_worker.gauges import Figures, Gauges
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.probes import Health
+from tidemill_worker.runtimes import MOST_SERIES, Seconds
 
 _names = count()
 
@@ -65,9 +66,20 @@ def test_timeouts_are_counted_by_type(name: str) -> None:
 def test_types_that_a_producer_makes_up_share_one_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_types", set())
     labels = {metrics.type_label(f"made-up-{n}") for n in range(5000)}
-    assert len(labels) == metrics.MOST_TYPES + 1
+    assert len(labels) == MOST_SERIES + 1
     assert "other" in labels
     assert metrics.type_label("made-up-0") == "made-up-0", "who came first keeps its series"
+
+
+def test_queues_that_a_producer_makes_up_share_one_series() -> None:
+    times, registry = Seconds("waits", "How long", "queue"), CollectorRegistry()
+    registry.register(times)
+    for n in range(MOST_SERIES + 5):
+        times.observe(f"made-up-{n}", 1.0)
+    times.observe("made-up-0", 1.0)
+    assert registry.get_sample_value("waits_count", {"queue": "other"}) == 5
+    assert registry.get_sample_value("waits_count", {"queue": "made-up-0"}) == 2
+    assert registry.get_sample_value("waits_count", {"queue": f"made-up-{MOST_SERIES}"}) is None
 
 
 def test_gauges_sum_the_workers_of_a_process_and_forget_those_that_have_gone() -> None:

@@ -1,7 +1,7 @@
 """The worker's metrics, in the registry that every component of the process shares.
 
 docs/observability.md lists them; a test holds it to this. Labels come from bounded sets: of task
-types only the first `MOST_TYPES` get series of their own, for a producer may enqueue any.
+types and queues only the first `MOST_SERIES` get series of their own, for a producer may make any.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Final
 from tidemill.metrics import BATCH_BUCKETS, REGISTRY, Counter, Histogram
 from tidemill.sdk.context import StopReason
 from tidemill_worker.gauges import Gauges
-from tidemill_worker.runtimes import Seconds
+from tidemill_worker.runtimes import MOST_SERIES, OTHER, Seconds
 
 if TYPE_CHECKING:
     from tidemill.models import Finish
     from tidemill_worker.run import Run
 
-MOST_TYPES: Final = 1000
 RECYCLE_REASONS: Final = ("tasks", "memory")
 
 ATTEMPTS = Counter(
@@ -98,8 +97,8 @@ def type_label(kind: str) -> str:
     """Return what stands for the type `kind` in labels: itself, or `other`."""
     if kind in _types:
         return kind
-    if len(_types) >= MOST_TYPES:
-        return "other"
+    if len(_types) >= MOST_SERIES:
+        return OTHER
     _types.add(kind)
     return kind
 

@@ -2,15 +2,22 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from tidemill.metrics import SECONDS_BUCKETS
 
+MOST_SERIES: Final = 1000
+OTHER: Final = "other"
+
 
 class Seconds(Collector):
     """A histogram of seconds with one label. Written on one thread, read when it is scraped.
+
+    Only the first `MOST_SERIES` values of the label get a series of their own: a producer may make
+    a queue for each of its customers.
 
     prometheus-client's own histogram takes two locks and a walk for each observation: at 3 µs it
     would be the largest part of what running a short task costs.
@@ -27,9 +34,15 @@ class Seconds(Collector):
         """Count `seconds` where the label is `value`."""
         series = self._series.get(value)
         if series is None:
-            series = self._series[value] = [0] * (len(SECONDS_BUCKETS) + 2)
+            series = self._new(value)
         series[bisect_left(SECONDS_BUCKETS, seconds)] += 1
         series[-1] += seconds
+
+    def _new(self, value: str) -> list[float]:
+        """Return the series of a value that has none: its own, or that of all others."""
+        if len(self._series) >= MOST_SERIES:
+            value = OTHER
+        return self._series.setdefault(value, [0] * (len(SECONDS_BUCKETS) + 2))
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the histogram."""
