@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tests.support.http import Answer, assert_problem
 from tests.support.worker import eventually
@@ -24,7 +25,7 @@ PREFIX = "/jobs/tidemill"
 
 
 @asynccontextmanager
-async def serving(main: web.Application) -> AsyncIterator[aiohttp.ClientSession]:
+async def serving(main: web.Application) -> AsyncGenerator[aiohttp.ClientSession]:
     """Run an application as a user would; yield a client of it."""
     runner = web.AppRunner(main)
     async with AsyncExitStack() as stack:
@@ -100,7 +101,7 @@ async def test_errors_are_problems_inside_the_prefix_and_the_main_one_s_own_outs
 
 async def test_a_middleware_of_the_main_application_guards_it(settings: Settings) -> None:
     @web.middleware
-    async def guard(request: web.Request, handler: aiohttp.typedefs.Handler) -> web.StreamResponse:
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get("Authorization") != "Bearer secret":
             raise web.HTTPUnauthorized
         return await handler(request)

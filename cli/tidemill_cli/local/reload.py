@@ -10,8 +10,9 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tidemill.errors import ConfigurationError
 from tidemill_cli.local import launch
@@ -33,38 +34,32 @@ def run(arguments: Sequence[str], folder: Path) -> int:
 
     Returns its exit code. Raises ConfigurationError when watchfiles is not installed.
     """
+    others = [each for each in arguments if each != OPTION]
+    return asyncio.run(_supervise(others, folder, _watchfiles()))
+
+
+def _watchfiles() -> Any:
+    """Import the package, which is an extra."""
     try:
-        import watchfiles  # noqa: F401, PLC0415 - an extra, needed only here
+        return import_module("watchfiles")
     except ImportError:
         raise ConfigurationError(
             f"{OPTION} needs the package watchfiles: pip install 'tidemill[reload]'"
         ) from None
-    return asyncio.run(_supervise([each for each in arguments if each != OPTION], folder))
 
 
-async def _supervise(arguments: Sequence[str], folder: Path) -> int:
-    from watchfiles import PythonFilter, awatch  # noqa: PLC0415 - an extra, needed only here
-
-    child, stopping = Reloaded(arguments), asyncio.Event()
-
-    def stop() -> None:
-        stopping.set()
-        child.send(signal.SIGTERM)
-
-    async def start() -> None:
-        await child.start()
-        if stopping.is_set():  # told while it was being started
-            child.send(signal.SIGTERM)
-
+async def _supervise(arguments: Sequence[str], folder: Path, watchfiles: Any) -> int:
+    child = Reloaded(arguments)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, child.give_up)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # we say what changed
     log.info("watching %s for changes", folder)
-    starting = asyncio.create_task(start())  # it begins once the folder is watched
-    watching = awatch(
+    starting = asyncio.create_task(child.start())  # it begins once the folder is watched
+    watching = watchfiles.awatch(
         folder,
-        watch_filter=PythonFilter(),
-        stop_event=stopping,
+        watch_filter=watchfiles.PythonFilter(),
+        stop_event=child.given_up,
         debounce=DEBOUNCE_MS,
         ignore_permission_denied=True,
     )
@@ -73,8 +68,8 @@ async def _supervise(arguments: Sequence[str], folder: Path) -> int:
         changed = sorted({Path(path).name for _, path in changes})
         log.info("starting again: %s changed", ", ".join(changed[:3]))
         await child.stop()
-        if not stopping.is_set():
-            await start()
+        if not child.given_up.is_set():
+            await child.start()
     await starting
     return await child.ended()
 
@@ -89,12 +84,20 @@ class Reloaded:
         self._process: Process | None = None
         self._stopping = False
         self._watch: asyncio.Task[int] | None = None
+        self.given_up = asyncio.Event()
 
     async def start(self) -> None:
         """Start it, in a session of its own: Ctrl-C is for us to pass on, once."""
         self._stopping = False
         self._process = await asyncio.create_subprocess_exec(*self._command, start_new_session=True)
         self._watch = asyncio.create_task(self._tell(self._process, lambda: self._stopping))
+        if self.given_up.is_set():  # told while it was being started
+            self.send(signal.SIGTERM)
+
+    def give_up(self) -> None:
+        """Stop it for good: a signal has come."""
+        self.given_up.set()
+        self.send(signal.SIGTERM)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
