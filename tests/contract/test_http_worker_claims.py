@@ -66,6 +66,16 @@ async def test_one_task_wakes_one_of_many_and_each_gets_one_of_as_many(
     assert (await ledger.balance(store))["running"] == 20
 
 
+async def test_a_worker_is_told_how_long_its_leases_are_and_how_often_to_extend_them(
+    settings: Settings, start_api: Start
+) -> None:
+    body = {"name": "w", "queues": ["*"]}
+    for lease, beat in ((30.0, 5.0), (3.0, 1.0)):
+        http = await start_api(dataclasses.replace(settings, lease_seconds=lease))
+        told = (await ask(http, "POST", "/api/workers", json=body)).json
+        assert (told["lease_seconds"], told["heartbeat_seconds"]) == (lease, beat)
+
+
 async def test_a_claim_that_finds_nothing_answers_when_its_wait_is_over(
     http: aiohttp.ClientSession,
 ) -> None:

@@ -21,7 +21,7 @@ async def register(request: web.Request) -> web.Response:
     told = {
         "worker_id": worker.id,
         "lease_seconds": api.settings.lease_seconds,
-        "heartbeat_seconds": api.settings.heartbeat_seconds,
+        "heartbeat_seconds": min(api.settings.heartbeat_seconds, api.settings.lease_seconds / 3),
     }
     return answer(told, 201)
 
