@@ -122,7 +122,7 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
 def _readable(record: logging.LogRecord) -> dict[str, Any]:
     """Return the fields for people: a trace that is the task's own tells them nothing."""
     shown = {
-        key: MASK if value and is_secret_name(key) else value
+        key: MASK if isinstance(value, str) and value and is_secret_name(key) else value
         for key, value in _extras(record).items()
     }
     if str(shown.get("task", "")).replace("-", "") == shown.get("trace_id"):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeGuard, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tidemill.setting import about
 from tidemill.settings import Settings
@@ -203,9 +203,11 @@ def _password(address: str) -> Iterator[str]:
         password = parts.password
     except ValueError:
         return
-    if password and password not in {parts.username, parts.path.strip("/")}:
-        yield password
-        yield unquote(password)
+    known = {parts.username, parts.path.strip("/")}
+    asked = [value for name, value in parse_qsl(parts.query) if is_secret_name(name)]
+    for secret in (password or "", unquote(password or ""), *asked):
+        if secret not in known:
+            yield secret
 
 
 def _is_address(value: str) -> bool:

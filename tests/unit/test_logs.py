@@ -135,13 +135,13 @@ def test_people_get_a_readable_line(root: logging.Logger, running: Context) -> N
     assert root.name == "root"
     terminal = Terminal()
     logs.configure(Settings(), component="worker", stream=terminal)
-    logging.getLogger("x").warning("careful", extra={"token": "s3cret", "n": 1})
+    logging.getLogger("x").warning("careful", extra={"token": "s3cret", "max_tokens": 1})
     running.headers.clear()  # a trace of its own: the task's id says it already
     logging.getLogger("x").info("plain")
     first, second = re.sub(r"\033\[[\d;]*m", "", terminal.getvalue()).splitlines()
     assert re.fullmatch(
-        rf"\d\d:\d\d:\d\d\.\d{{3}} warning careful  token=\*\*\*  n=1  task={ID}  type=send"
-        r"  queue=mail  attempt=2  trace_id=0af7651916cd43dd8448eb211c80319c",
+        rf"\d\d:\d\d:\d\d\.\d{{3}} warning careful  token=\*\*\*  max_tokens=1  task={ID}"
+        r"  type=send  queue=mail  attempt=2  trace_id=0af7651916cd43dd8448eb211c80319c",
         first,
     )
     assert second.endswith(f"info    plain  task={ID}  type=send  queue=mail  attempt=2")

@@ -77,6 +77,7 @@ def test_values_of_the_environment_are_hidden_wherever_they_stand() -> None:
             "STRIPE_SECRET": "very-secret-value",
             "DB_PWD": "another-one",
             "TIDEMILL_DATABASE_URL": "postgresql://app:p%40ssword@db/tidemill",
+            "OTHER_URL": "postgresql://db/x?user=app&sslpassword=in-the-query",
             "PWD": "/home/somebody",
             "DB_PASSWORD_FILE": "/etc/db/password",
             "SHORT_TOKEN": "dev",
@@ -85,6 +86,7 @@ def test_values_of_the_environment_are_hidden_wherever_they_stand() -> None:
     )
     assert redactor("got very-secret-value and another-one") == "got *** and ***"
     assert redactor("login p@ssword or p%40ssword") == "login *** or ***"
+    assert redactor("it was in-the-query") == "it was ***"
     kept = "dev work in /home/somebody by /etc/db/password"
     assert redactor(kept) == kept
 
