@@ -136,10 +136,10 @@ def descendants(pid: int) -> list[int]:
 
 def main() -> None:
     """Fork the handler process and keep it."""
-    given = sys.stdin.buffer.read()
-    if not given:
+    try:
+        start: dict[str, Any] = json.loads(sys.stdin.buffer.read())
+    except ValueError:
         return  # the worker was killed while it started us
-    start: dict[str, Any] = json.loads(given)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
