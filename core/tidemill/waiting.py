@@ -60,6 +60,7 @@ class Waiting:
     async def close(self) -> None:
         """End; whoever waits still gets an error."""
         poller, self._poller = self._poller, None
+        self._came = asyncio.Event()  # the next to wait may do so on another event loop
         self._fail(TidemillError("the client was closed while a task was waited for"))
         if poller is not None:
             poller.cancel()

@@ -98,3 +98,20 @@ def test_without_a_database_the_client_says_which_setting_is_missing() -> None:
     app = App(settings=replace(Settings(), database_url=""))
     with pytest.raises(ConfigurationError, match="TIDEMILL_DATABASE_URL must be set"):
         _ = app.client
+
+
+def test_a_closed_client_serves_the_next_event_loop(settings: Settings) -> None:
+    app = App(settings=settings)
+
+    @app.task
+    async def send(to: str) -> None: ...
+
+    async def once() -> None:
+        async with app.client:
+            handle = await send.enqueue(to="a")
+            with pytest.raises(TimeoutError):
+                await handle.result(timeout=0.05)
+            assert (await handle.cancel()).status is Status.CANCELLED
+
+    for _ in range(2):
+        asyncio.run(once())

@@ -85,10 +85,11 @@ class Client(Producer):
         return await self.get(task_id)
 
     async def close(self) -> None:
-        """Send what hints are left and close all connections."""
+        """Send what hints are left and close all connections; a later call opens new ones."""
         await self._waiting.close()
         if self._hinting:
             await self._hints.stop()
+            self._hinting = False
         await self._db.close()
 
     async def _wake(self, queues: set[str]) -> None:

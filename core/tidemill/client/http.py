@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from tidemill.client.base import Producer
-from tidemill.client.calls import CALL_SECONDS, Calls, Patience
+from tidemill.client.calls import Calls, Patience
 from tidemill.client.transactions import checked, fields_of
 from tidemill.errors import ApiUnavailable, ConfigurationError, DatabaseUnavailable, Overloaded
 from tidemill.models import HistoryEvent, NewTask, Task
@@ -18,6 +18,9 @@ from tidemill.states import Status
 
 POLL_SECONDS: Final = 30.0
 """How long one request of a wait lasts at most."""
+
+ANSWER_SECONDS: Final = 10.0
+"""How much longer than the wait its answer may take, until the API counts as away."""
 
 _LEAST_SECONDS: Final = 0.001
 _TASK: Final = TypeAdapter(Task)
@@ -71,8 +74,9 @@ class HttpClient(Producer):
         while True:
             poll = min(POLL_SECONDS, patience.left)
             try:
-                task = await self._poll(task_id, poll)
-            except _AWAY as error:
+                async with asyncio.timeout(poll + ANSWER_SECONDS):
+                    task = await self._poll(task_id, poll)
+            except (TimeoutError, *_AWAY) as error:
                 trouble = error
                 await asyncio.sleep(min(1.0, patience.left))
             else:
@@ -98,8 +102,7 @@ class HttpClient(Producer):
 
     async def _poll(self, task_id: UUID, seconds: float) -> Task:
         path = f"/api/tasks/{task_id}?wait={max(_LEAST_SECONDS, seconds):.3f}"
-        # the server ends the poll; the limit is for one that does not answer at all
-        limit = seconds + CALL_SECONDS
+        limit = seconds + ANSWER_SECONDS
         return _task(await self._calls.call("GET", path, safe=False, seconds=limit))
 
 

@@ -28,8 +28,9 @@ class Outlet:
         self._settings = settings
         self.middleware = tuple(middleware)
         self._client: Producer | None = None
-        self._sync_client: SyncClient | None = None
-        self.use(client)
+        self._sync_client = self._blocking()
+        if client is not None:
+            self.use(client)
 
     @property
     def client(self) -> Producer:
@@ -43,9 +44,7 @@ class Outlet:
 
     @property
     def sync_client(self) -> SyncClient:
-        """The client of code that cannot await, made at first use; any thread may use it."""
-        if self._sync_client is None:
-            self._sync_client = SyncClient(lambda: self.client.copy())  # noqa: PLW0108 - the client is made when the first call comes
+        """The client of code that cannot await; any thread may use it."""
         return self._sync_client
 
     def use(self, client: Producer | None) -> Producer | None:
@@ -56,9 +55,8 @@ class Outlet:
         former, self._client = self._client, client
         if client is not None:
             client.middleware = self.middleware
-        if self._sync_client is not None:
-            self._sync_client.close()
-        self._sync_client = None
+        self._sync_client.close()
+        self._sync_client = self._blocking()
         return former
 
     async def enqueue_in(self, connection: object, tasks: Sequence[NewTask]) -> list[Handle[Any]]:
@@ -79,6 +77,9 @@ class Outlet:
         with around(self.middleware, tasks) as given:
             return handles(given, self._inside().store_in_sync(connection, given), self)
         raise swallowed()
+
+    def _blocking(self) -> SyncClient:
+        return SyncClient(lambda: self.client.copy())  # noqa: PLW0108 - the client of then
 
     def _inside(self) -> InTransaction:
         return self._client or InTransaction()
