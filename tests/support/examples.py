@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
 LONGEST_SECONDS = 90
@@ -48,12 +51,23 @@ def worker(url: str, app: str, *, cwd: Path = REPOSITORY) -> Generator[None]:
         )
         try:
             yield
+            # a program that needed no worker may be faster than its start, which a signal would end
+            until(
+                lambda: "working on" in _text(log) or process.poll() is not None,
+                seconds=LONGEST_SECONDS,
+                what="the worker has started",
+            )
             process.send_signal(signal.SIGTERM)
             assert process.wait(LONGEST_SECONDS) == 0
         except BaseException as error:
-            log.seek(0)
-            error.add_note(f"the worker's log:\n{log.read()}")
+            error.add_note(f"the worker's log:\n{_text(log)}")
             raise
         finally:
             process.kill()
             process.wait()
+
+
+def _text(log: IO[str]) -> str:
+    """Return what is in the file, past whose end the worker goes on writing."""
+    with Path(f"/proc/self/fd/{log.fileno()}").open() as copy:
+        return copy.read()
