@@ -126,7 +126,7 @@ def test_how_often_a_process_began_anew_outlasts_its_counters(
     assert value("recycles_total", reason="memory") == memory + 1
 
 
-async def test_attempts_of_a_bench_are_cheap_to_count(name: str) -> None:
+def test_counting_a_run_costs_little(name: str) -> None:
     run = run_of(claimed(name, queue=name))
     run.start(run.claimed_at)
     finish = Finish(lease=run.task.lease, outcome=Outcome.SUCCEEDED, run_seconds=0.001)
