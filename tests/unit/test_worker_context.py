@@ -213,7 +213,7 @@ async def test_a_heartbeat_is_not_waited_for_longer_than_the_lease_lasts(mode: s
     await asking.asked()
     assert asking.links.asked(asking.run.lease_until - 1) == {asking.run}
     assert asking.links.asked(asking.run.lease_until + 1) == set()
-    assert await asking.ended() is Outcome.RETRY
+    assert await asking.ended() is Outcome.RELEASED
     assert asking.told == ["the lease is lost"]
 
 
@@ -231,11 +231,11 @@ async def test_who_asks_when_the_worker_ends_is_told(mode: str) -> None:
     asking = Asking(mode)
     await asking.asked()
     asking.links.close()
-    assert await asking.ended() is Outcome.RETRY
+    assert await asking.ended() is Outcome.RELEASED
     again = Asking(mode)
     again.links.close()
     again.bench.slots.offer([again.run])
-    assert await again.ended() is Outcome.RETRY
+    assert await again.ended() is Outcome.RELEASED
     assert asking.told == again.told == ["the worker ends"]
 
 

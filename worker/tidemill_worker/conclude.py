@@ -13,7 +13,7 @@ from tidemill.failures import error_record
 from tidemill.models import ClaimedTask, Finish
 from tidemill.redaction import redact_value
 from tidemill.retry import delay_after_failure
-from tidemill.sdk.context import StopReason
+from tidemill.sdk.context import Stopped, StopReason
 from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Discard, Retry, Snooze
 from tidemill.states import Outcome
@@ -32,6 +32,10 @@ class Ended:
 
 class TimedOut(Exception):
     """The handler ran past its task's timeout."""
+
+
+class Unheld(Stopped):
+    """Raised to a handler whose lease could not be renewed in time: it may be lost, or not."""
 
 
 class ProcessDied(Exception):
@@ -76,7 +80,7 @@ def conclude(
         )
     if reason is StopReason.CANCELLED:
         return Finish(lease=task.lease, outcome=Outcome.CANCELLED, run_seconds=seconds)
-    if reason is StopReason.DRAINING:
+    if reason is StopReason.DRAINING or isinstance(ended.error, Unheld):
         return release(task, seconds=seconds)
     return fail(task, ended.error, seconds=seconds, defaults=defaults)
 

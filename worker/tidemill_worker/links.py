@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from tidemill.jsontext import dumps
 from tidemill.models import ClaimedTask, Lease
-from tidemill.sdk.context import DONE, Stopped
+from tidemill.sdk.context import DONE
+from tidemill_worker.conclude import Unheld
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.run import Run
 
@@ -100,7 +101,7 @@ class Links:
             if stopped is None:
                 answer.set_result(None)
             else:
-                answer.set_exception(Stopped(stopped))
+                answer.set_exception(Unheld(stopped))
 
     def close(self) -> None:
         """Answer whoever still asks: nothing will be renewed any more."""
