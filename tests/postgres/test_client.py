@@ -115,3 +115,10 @@ def test_a_closed_client_serves_the_next_event_loop(settings: Settings) -> None:
 
     for _ in range(2):
         asyncio.run(once())
+
+
+async def test_another_event_loop_is_refused_while_a_client_is_open(client: Client) -> None:
+    handle = await client.enqueue(NewTask(type="t"))
+    with pytest.raises(RuntimeError, match="another event loop: close it there first"):
+        await asyncio.to_thread(lambda: asyncio.run(client.get(handle.id)))
+    assert (await client.get(handle.id)).status is Status.QUEUED

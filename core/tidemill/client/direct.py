@@ -1,5 +1,6 @@
 """The client that speaks with Postgres itself."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 from uuid import UUID
@@ -29,6 +30,7 @@ class Client(Producer):
         self._store = Store.of(db)
         self._hints = Hints(db)
         self._hinting = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = Waiting(self._store.tasks.ended)
 
     @classmethod
@@ -44,7 +46,7 @@ class Client(Producer):
 
     async def store(self, tasks: Sequence[NewTask]) -> list[Stored]:
         """Store all of `tasks` or none, and wake workers."""
-        made = await self._store.tasks.enqueue(
+        made = await self._here().tasks.enqueue(
             tasks,
             unknown_types=self._settings.unknown_types,
             max_payload_bytes=self._settings.max_payload_bytes,
@@ -55,30 +57,31 @@ class Client(Producer):
 
     async def get(self, task_id: UUID) -> Task:
         """Return a task as it is now. Raises TaskNotFound."""
-        task = await self._store.tasks.get(task_id)
+        task = await self._here().tasks.get(task_id)
         if task is None:
             raise _no_task(task_id)
         return task
 
     async def history(self, task_id: UUID) -> list[HistoryEvent]:
         """Return what happened to a task, oldest first. Raises TaskNotFound."""
-        events = await self._store.tasks.history(task_id)
+        events = await self._here().tasks.history(task_id)
         if not events:
             raise _no_task(task_id)
         return events
 
     async def wait(self, task_id: UUID, seconds: float | None) -> Task:
         """Return a task when it has ended. Raises TaskNotFound, TimeoutError."""
+        self._here()
         return await self._waiting.wait(task_id, seconds)
 
     async def cancel(self, task_id: UUID) -> Task:
         """Cancel a task and return it. Raises Conflict when it has ended, TaskNotFound."""
-        _check(await self._store.acts.cancel([task_id], actor=ACTOR), task_id, "be cancelled")
+        _check(await self._here().acts.cancel([task_id], actor=ACTOR), task_id, "be cancelled")
         return await self.get(task_id)
 
     async def retry(self, task_id: UUID) -> Task:
         """Run a scheduled task now, or a failed one again. Raises Conflict, TaskNotFound."""
-        acts = await self._store.acts.retry([task_id], actor=ACTOR)
+        acts = await self._here().acts.retry([task_id], actor=ACTOR)
         act = _check(acts, task_id, "be retried")
         if act.queue is not None:
             await self._wake({act.queue})
@@ -91,6 +94,19 @@ class Client(Producer):
             await self._hints.stop()
             self._hinting = False
         await self._db.close()
+        self._loop = None
+
+    def _here(self) -> Store:
+        """Return the store. Raises RuntimeError on another event loop than the first call's."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        if self._loop is not running:
+            raise RuntimeError(
+                "this client has connections of another event loop: close it there first "
+                "(`async with app.client:` around the work), or use a `copy()` of it here"
+            )
+        return self._store
 
     async def _wake(self, queues: set[str]) -> None:
         if not self._hinting:
