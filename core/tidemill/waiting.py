@@ -44,6 +44,8 @@ class Waiting:
 
         Raises TaskNotFound, TimeoutError, and what else the look raises.
         """
+        if seconds is not None and seconds <= 0:
+            return await self._now(task_id)
         ended: asyncio.Future[Task] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(task_id, set()).add(ended)
         self._hurry()
@@ -65,6 +67,14 @@ class Waiting:
         if poller is not None:
             poller.cancel()
             await asyncio.gather(poller, return_exceptions=True)
+
+    async def _now(self, task_id: UUID) -> Task:
+        found = await self._look((task_id,))
+        if task_id not in found:
+            raise TimeoutError(f"task {task_id} has not ended")
+        if (task := found[task_id]) is None:
+            raise _no_task(task_id)
+        return task
 
     def _hurry(self) -> None:
         self._pause = SHORTEST_SECONDS
@@ -104,7 +114,7 @@ class Waiting:
             if ended.done():
                 continue
             if task is None:
-                ended.set_exception(TaskNotFound(f"no task {task_id}"))
+                ended.set_exception(_no_task(task_id))
             else:
                 ended.set_result(task)
 
@@ -119,3 +129,7 @@ class Waiting:
             waiters.discard(ended)
             if not waiters:
                 del self._waiters[task_id]
+
+
+def _no_task(task_id: UUID) -> TaskNotFound:
+    return TaskNotFound(f"no task {task_id}")

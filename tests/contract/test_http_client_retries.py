@@ -14,6 +14,16 @@ from tidemill.errors import ApiRefused, ApiUnavailable, Overloaded
 TASK = "00000000-0000-7000-8000-000000000001"
 ENTRY = {"id": TASK, "status": "queued", "created": True, "queue": "q", "type": "t"}
 
+MOMENT = "2030-01-31T12:00:00Z"
+QUEUED = {
+    "id": TASK, "name": None, "type": "t", "queue": "q", "status": "queued", "priority": 0,
+    "payload": {}, "headers": None, "idempotency_key": None, "retry": None, "retry_count": 0,
+    "crash_count": 0, "max_retries": 3, "timeout_seconds": 300, "created_at": MOMENT,
+    "run_at": MOMENT, "first_run_at": None, "expires_at": None, "started_at": None,
+    "completed_at": None, "worker_id": None, "cancel_requested_at": None,
+    "last_error": None, "last_error_detail": None, "result": None, "a_field_of_later": 1,
+}  # fmt: skip
+
 
 @dataclass
 class Failing:
@@ -101,3 +111,11 @@ async def test_a_wrong_token_and_a_stranger_in_between_are_told(failing: Failing
             with pytest.raises(ApiUnavailable, match="no Tidemill API"):
                 await client.enqueue(NewTask(type="t"))
     assert failing.tokens == ["Bearer secret"] * 3
+
+
+async def test_polls_that_come_back_too_early_are_no_hot_loop(failing: Failing) -> None:
+    failing.answers = [web.json_response(QUEUED) for _ in range(100)]
+    async with HttpClient(failing.url) as client:
+        with pytest.raises(TimeoutError, match="has not ended"):
+            await client.wait(UUID(TASK), 0.5)
+    assert len(failing.asked) <= 4

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.ledger import balance
 from tidemill import App, Middleware, NewTask, SyncClient
-from tidemill.errors import ConfigurationError, InvalidTask, TaskCancelled
+from tidemill.errors import ConfigurationError, InvalidTask, TaskCancelled, TidemillError
 from tidemill.settings import Settings
 from tidemill.states import Event, Status
 from tidemill.store import Store
@@ -103,6 +103,14 @@ def test_a_closed_client_starts_anew(settings: Settings) -> None:
     assert client.get(first.id).status is Status.QUEUED
     client.close()
     client.close()
+
+
+def test_a_call_that_meets_a_close_is_told_and_does_not_hang(settings: Settings) -> None:
+    client = SyncClient.of(settings)
+    engine = client._started()
+    client.close()
+    with pytest.raises(TidemillError, match="the client was closed"):
+        engine.call(engine.client.close())
 
 
 def test_a_handle_says_which_of_its_methods_its_client_has(settings: Settings) -> None:

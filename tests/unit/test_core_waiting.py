@@ -87,6 +87,15 @@ async def test_other_errors_are_raised_to_all_who_wait(waiters: Waiting, tasks: 
     assert [type(each) for each in found] == [KeyError, KeyError]
 
 
+async def test_without_any_time_there_is_one_look(waiters: Waiting, tasks: Tasks) -> None:
+    one = uuid4()
+    with pytest.raises(TimeoutError, match="has not ended"):
+        await waiters.wait(one, 0)
+    tasks.ended[one] = task(one)
+    assert await waiters.wait(one, 0) == task(one)
+    assert tasks.asked == [1, 1]
+
+
 async def test_a_task_that_does_not_exist_is_not_found(waiters: Waiting, tasks: Tasks) -> None:
     one = uuid4()
     tasks.ended[one] = None

@@ -10,7 +10,6 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeVar
 from uuid import UUID
@@ -18,7 +17,7 @@ from weakref import WeakSet
 
 from tidemill.client.base import Producer, swallowed
 from tidemill.client.direct import Client
-from tidemill.errors import ConfigurationError
+from tidemill.errors import ConfigurationError, TidemillError
 from tidemill.models import HistoryEvent, NewTask, Task
 from tidemill.sdk.enqueueing import around, handles
 from tidemill.sdk.handle import Handle
@@ -142,12 +141,18 @@ class _Engine:
         self.client = client
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        self._calling = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="tidemill-sync-client", daemon=True)
         self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns, done on the thread; context variables come along."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._calling:
+            if self._closed:
+                work.close()
+                raise TidemillError("the client was closed while this call began")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except BaseException:
@@ -156,8 +161,10 @@ class _Engine:
 
     def close(self) -> None:
         """Close the client and end the thread."""
-        with suppress(RuntimeError):  # closed before
-            self._loop.call_soon_threadsafe(self._stop.set)
+        with self._calling:
+            if not self._closed:
+                self._closed = True
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def _run(self) -> None:

@@ -22,6 +22,9 @@ POLL_SECONDS: Final = 30.0
 ANSWER_SECONDS: Final = 10.0
 """How much longer than the wait its answer may take, until the API counts as away."""
 
+PAUSE_SECONDS: Final = 1.0
+"""How long after a poll that came back too early, or failed, the next one begins."""
+
 _LEAST_SECONDS: Final = 0.001
 _TASK: Final = TypeAdapter(Task)
 _EVENT: Final = TypeAdapter(HistoryEvent)
@@ -73,16 +76,19 @@ class HttpClient(Producer):
         trouble: Exception | None = None
         while True:
             poll = min(POLL_SECONDS, patience.left)
+            asked = Patience(poll)
             try:
                 async with asyncio.timeout(poll + ANSWER_SECONDS):
                     task = await self._poll(task_id, poll)
             except (TimeoutError, *_AWAY) as error:
                 trouble = error
-                await asyncio.sleep(min(1.0, patience.left))
+                await asyncio.sleep(min(PAUSE_SECONDS, patience.left))
             else:
                 trouble = None
                 if task.status.final:
                     return task
+                # early: the API ends, or something in between does not know long polls
+                await asyncio.sleep(min(PAUSE_SECONDS, asked.left))
             if not patience.left:
                 reason = f"; the last look failed: {trouble}" if trouble else ""
                 message = f"task {task_id} has not ended within {seconds:g} s{reason}"
