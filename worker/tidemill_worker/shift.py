@@ -95,7 +95,7 @@ class _Shift:
         """Wait until a limit is reached, and the database is there: a fresh process needs it."""
         worker = self._worker
         reason = await self._limits.reached(lambda: worker.finished, worker.moved)
-        while not worker.claiming:
+        while not worker.claiming:  # noqa: ASYNC110 - the heart's thread knows, and sets no event
             await asyncio.sleep(LOOK_SECONDS)
         return reason
 
