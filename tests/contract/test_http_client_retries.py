@@ -15,7 +15,7 @@ TASK = "00000000-0000-7000-8000-000000000001"
 ENTRY = {"id": TASK, "status": "queued", "created": True, "queue": "q", "type": "t"}
 
 MOMENT = "2030-01-31T12:00:00Z"
-QUEUED = {
+QUEUED: dict[str, object] = {
     "id": TASK, "name": None, "type": "t", "queue": "q", "status": "queued", "priority": 0,
     "payload": {}, "headers": None, "idempotency_key": None, "retry": None, "retry_count": 0,
     "crash_count": 0, "max_retries": 3, "timeout_seconds": 300, "created_at": MOMENT,

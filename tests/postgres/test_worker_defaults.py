@@ -7,7 +7,7 @@ import pytest
 from tests.support.worker import finished
 from tidemill import App, Context, NewTask, RetryPolicy
 from tidemill.client import Client
-from tidemill.models import Enqueued
+from tidemill.models import Task
 from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_worker import Worker
@@ -23,7 +23,7 @@ FIELDS: list[tuple[str, Any, list[Any]]] = [
 ]
 
 
-def shown(stored: Enqueued, field: str) -> Any:
+def shown(stored: Task, field: str) -> Any:
     value = getattr(stored, field)
     return RetryPolicy.from_json(value) if isinstance(value, dict) else value
 
@@ -51,7 +51,8 @@ async def test_a_task_s_own_setting_comes_before_its_type_s_its_queue_s_and_the_
         "task, by the SDK": app.tasks["typed"].using(queue="set", **{field: own}).new(),
     }
     stored = await client.enqueue_many(list(tasks.values()))
-    got = {name: shown(each, field) for name, each in zip(tasks, stored, strict=True)}
+    kept = [await each.task() for each in stored]
+    got = {name: shown(each, field) for name, each in zip(tasks, kept, strict=True)}
     assert got == {
         "default": default,
         "queue": of_queue,
