@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
@@ -143,6 +143,13 @@ def _check_function(function: Callable[..., Any]) -> None:
         raise ConfigurationError(f"{name_of(function)}: a task must return, not yield")
 
 
+def _check(name: str, rules: Iterable[tuple[str, Any, object, str]]) -> None:
+    """Raise ConfigurationError for the first field whose value does not keep its rule."""
+    for field, value, kept, rule in rules:
+        if not kept:
+            raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
+
+
 def _check_defaults(name: str, defaults: TaskDefaults) -> None:
     rules = (
         ("name", name, re.fullmatch(type_name_pattern, name), f"must match {type_name_pattern}"),
@@ -159,9 +166,7 @@ def _check_defaults(name: str, defaults: TaskDefaults) -> None:
         ("timeout_seconds", defaults.timeout_seconds, _within(defaults.timeout_seconds, 0.001, 1e9),
          "must be above 0"),
     )  # fmt: skip
-    for field, value, kept, rule in rules:
-        if not kept:
-            raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
+    _check(name, rules)
 
 
 def _check_placing(name: str, placing: Placing) -> None:
@@ -173,9 +178,7 @@ def _check_placing(name: str, placing: Placing) -> None:
         ("max_memory_mb", placing.max_memory_mb, _within(placing.max_memory_mb, 16, 1_000_000),
          "must be 16 to 1000000"),
     )  # fmt: skip
-    for field, value, kept, rule in rules:
-        if not kept:
-            raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
+    _check(name, rules)
     if placing.max_memory_mb is not None and placing.isolation is None:
         raise ConfigurationError(
             f"task {name!r}: max_memory_mb must go with isolation='process': "
