@@ -17,8 +17,10 @@ from tidemill_worker.conclude import (
     Ended,
     ProcessDied,
     Reported,
+    Unstorable,
     conclude,
     described,
+    storable,
 )
 
 
@@ -161,3 +163,10 @@ def test_what_a_process_reports_is_recorded_as_it_says() -> None:
     assert (finish.outcome, finish.delay_seconds, finish.error) == (Outcome.RETRY, 7.0, recorded)
     for_good = Reported(recorded, retried=False, after=None)
     assert outcome(for_good) is Outcome.FAILED
+
+
+def test_a_coroutine_that_nobody_awaited_is_said_to_be_one() -> None:
+    async def handler() -> None: ...
+
+    with pytest.raises(Unstorable, match="a decorator hides that it is one"):
+        storable(handler())

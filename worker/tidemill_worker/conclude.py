@@ -6,8 +6,11 @@ everything else is a failure, retried by the task's policy while retries are lef
 """
 
 import asyncio
+import inspect
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from tidemill.failures import error_record
 from tidemill.models import ClaimedTask, Finish
@@ -119,6 +122,21 @@ def snooze(task: ClaimedTask, delay_seconds: float, *, seconds: float = 0.0) -> 
         run_seconds=seconds,
         delay_seconds=delay_seconds,
     )
+
+
+def storable(result: Any) -> Any:
+    """Return what a handler returned as plain JSON values. Raises Unstorable, which says why."""
+    if inspect.iscoroutine(result):
+        result.close()
+        raise Unstorable(
+            "the handler returned a coroutine that nobody awaits: a decorator hides that it is "
+            "one; make what the decorator returns an `async def`"
+        )
+    try:
+        return to_jsonable_python(result, inf_nan_mode="null")
+    except Exception as error:  # noqa: BLE001 - a generator, say: it may raise anything
+        reason = message_of(error)
+        raise Unstorable(f"the result cannot be stored as JSON: {reason}") from None
 
 
 def timed_out(task: ClaimedTask) -> TimedOut:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from pydantic_core import to_jsonable_python
-
 from tidemill.app import App
 from tidemill.errors import InvalidTask
 from tidemill.models import ClaimedTask, Finish
@@ -16,7 +14,7 @@ from tidemill.sdk.definition import RunMode, TaskDefinition
 from tidemill.sdk.middleware import Call, Middleware
 from tidemill.sdk.resources import Opener
 from tidemill_worker.around import Around, around
-from tidemill_worker.conclude import Ended, Unstorable, conclude, fail
+from tidemill_worker.conclude import Ended, Unstorable, conclude, fail, storable
 from tidemill_worker.ledger import Ledger
 from tidemill_worker.links import Links
 from tidemill_worker.resources import Resources
@@ -181,7 +179,7 @@ async def _surrounded(around: Around, context: Context, call: Call) -> Any:
 
 def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:
     if ended.value is not None:
-        ended = _storable(ended)
+        ended = _stored(ended)
     return conclude(
         run.task,
         ended,
@@ -191,9 +189,9 @@ def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:
     )
 
 
-def _storable(ended: Ended) -> Ended:
+def _stored(ended: Ended) -> Ended:
     """Turn the result into plain JSON values, or into the error that says why it cannot be."""
     try:
-        return Ended(value=to_jsonable_python(ended.value, inf_nan_mode="null"))
-    except Exception as error:  # noqa: BLE001 - a generator, say: it may raise anything
-        return Ended(error=Unstorable(f"the result cannot be stored as JSON: {error}"))
+        return Ended(value=storable(ended.value))
+    except Unstorable as error:
+        return Ended(error=error)

@@ -3,11 +3,9 @@
 The handler process says whether the exception may be retried: only there the exception exists.
 """
 
-from pydantic_core import to_jsonable_python
-
 from tidemill.sdk.definition import TaskDefaults
 from tidemill.signals import Retry, Snooze
-from tidemill_worker.conclude import Ended, Reported, Unstorable, described, may_retry
+from tidemill_worker.conclude import Ended, Reported, Unstorable, described, may_retry, storable
 from tidemill_worker.processes.wire import Frame
 
 
@@ -16,11 +14,9 @@ def frame_of(ended: Ended, defaults: TaskDefaults) -> Frame:
     error = ended.error
     if error is None:
         try:
-            result = to_jsonable_python(ended.value, inf_nan_mode="null")
-        except Exception as reason:  # noqa: BLE001 - a generator, say: it may raise anything
-            error = Unstorable(f"the result cannot be stored as JSON: {reason}")
-        else:
-            return {"is": "ended", "result": result}
+            return {"is": "ended", "result": storable(ended.value)}
+        except Unstorable as unstorable:
+            error = unstorable
     if isinstance(error, Snooze):
         return {"is": "ended", "snooze": error.seconds}
     return {

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
+from pydantic_core import from_json, to_json
 
 from tidemill.app import App
 from tidemill.sdk.context import DONE, Context, Stopped, StopReason, current
 from tidemill.sdk.definition import TaskDefinition
 from tidemill.sdk.resources import Opener
 from tidemill_worker.around import around
-from tidemill_worker.conclude import TimedOut, Unstorable
+from tidemill_worker.conclude import TimedOut, storable
 from tidemill_worker.resources import Resources
 
 R = TypeVar("R")
@@ -75,7 +75,7 @@ async def run_task(
             result: R = await (call() if chain is None else chain(made, call))
     finally:
         current.reset(token)
-    _check(result)
+    storable(result)
     return result
 
 
@@ -107,10 +107,3 @@ async def _called(task: TaskDefinition[..., Any], made: Context, arguments: dict
         if limit.expired():
             raise TimedOut(f"ran past its timeout of {made.timeout_seconds:g} s") from None
         raise
-
-
-def _check(result: Any) -> None:
-    try:
-        to_jsonable_python(result, inf_nan_mode="null")
-    except (PydanticSerializationError, ValueError) as error:
-        raise Unstorable(f"the result cannot be stored as JSON: {error}") from error
