@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.store.passes import PAGES, Spot, after, look, start_of
+from tidemill.store.passes import BEYOND, PAGES, Spot, after, look, start_of
 
 MONDAY = date(2026, 11, 2)
 DAY = 86400.0
@@ -47,13 +47,32 @@ def test_days_that_are_gone_are_stepped_over() -> None:
 
 def test_a_pass_goes_on_only_past_pages_where_nothing_is_left() -> None:
     spot = Spot(MONDAY, PAGES, final=True)
-    assert after(spot, 1000, left_over=True) == spot
-    assert after(spot, 1000, left_over=False) == Spot(MONDAY, 2 * PAGES, final=True)
-    assert after(spot, 2 * PAGES, left_over=False) == Spot(MONDAY + timedelta(days=1))
+    now = at(2)
+    assert after(spot, DAY, 1000, now, left_over=True) == spot
+    assert after(spot, DAY, 1000, now, left_over=False) == Spot(MONDAY, 2 * PAGES, final=True)
+    assert after(spot, DAY, 2 * PAGES, now, left_over=False) == Spot(MONDAY + timedelta(days=1))
 
 
 def test_the_last_pages_of_a_day_that_is_not_over_are_looked_at_again() -> None:
-    assert after(Spot(MONDAY, PAGES), 2 * PAGES, left_over=False) == Spot(MONDAY, PAGES)
+    spot = Spot(MONDAY, PAGES)
+    assert after(spot, 7200, 2 * PAGES, at(0, 23.9), left_over=False) == spot
+
+
+def test_while_a_day_waits_for_late_commits_the_next_one_is_followed() -> None:
+    """What ended after midnight does not wait for the hour to go by."""
+    tuesday, now = MONDAY + timedelta(days=1), at(1, 0.5)
+    last = Spot(MONDAY, PAGES)
+    assert after(last, 3000, 2 * PAGES, now, left_over=False) == last  # none of Tuesday is due yet
+    spot = after(last, 1800, 2 * PAGES, now, left_over=False)
+    assert spot == Spot(MONDAY, BEYOND)
+    assert spot.place == (tuesday, 0)
+    assert look(spot, 0, DAYS, now) == spot
+    assert look(spot, 3000, DAYS, now) is None
+    assert look(spot, 0, {MONDAY: 1000}, now) is None  # there is no Tuesday
+    further = after(spot, 0, 2 * PAGES, now, left_over=False)
+    assert further.place == (tuesday, PAGES)
+    assert after(further, 0, 2 * PAGES, now, left_over=False) == further
+    assert look(further, 0, DAYS, at(1, 1)) == Spot(MONDAY, final=True)
 
 
 @given(
@@ -71,10 +90,11 @@ def test_no_page_is_passed_by_before_its_day_is_over(
     for pause in [*hours, 10_000.0]:
         now += timedelta(hours=pause)
         while (found := look(spot, keep, days, now)) is not None:
-            over = start_of(found.day) + timedelta(days=1, seconds=keep) <= now
+            day, page = found.place
+            over = start_of(day) + timedelta(days=1, seconds=keep) <= now
             if over:
-                seen.add((found.day, found.page))
-            goes = after(found, days[found.day], left_over=False)
+                seen.add((day, page))
+            goes = after(found, keep, days[day], now, left_over=False)
             if goes == found == spot:
                 break
             spot = goes

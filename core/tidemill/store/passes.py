@@ -4,6 +4,7 @@ A pass belongs to one keep time. It goes through `attempts` day by day, in the o
 are appended, so a day's pages are in that order too, and no index is needed to find what is due.
 Keep times of a day or more are counted in whole days. Shorter ones follow the day that is not over
 yet; its pages may be filled again behind the pass: that day is gone through once more when it is.
+After midnight a day waits an hour for late commits; meanwhile its pass looks at the next one.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ DAY_SECONDS = 86400.0
 SLACK_SECONDS = 3600.0
 """An end may be committed this long after its time: a day is over only then."""
 
+BEYOND = 1 << 40
+"""Pages from here on are those of the next day."""
+
 BEGINNING = date(1970, 1, 1)
 
 
@@ -27,6 +31,13 @@ class Spot:
     day: date = BEGINNING
     page: int = 0
     final: bool = False
+
+    @property
+    def place(self) -> tuple[date, int]:
+        """The day and the page to look at."""
+        if self.page < BEYOND:
+            return self.day, self.page
+        return self.day + timedelta(days=1), self.page - BEYOND
 
 
 def look(mark: Spot, keep_seconds: float, days: Mapping[date, int], now: datetime) -> Spot | None:
@@ -45,16 +56,22 @@ def look(mark: Spot, keep_seconds: float, days: Mapping[date, int], now: datetim
         return replace(spot, final=True) if over else None
     if over:
         return spot if spot.final else Spot(day, final=True)
-    return spot if starts + timedelta(seconds=keep_seconds) <= now else None
+    followed, _ = spot.place
+    due = start_of(followed) + timedelta(seconds=keep_seconds) <= now
+    return spot if due and followed in days else None
 
 
-def after(spot: Spot, pages: int, *, left_over: bool) -> Spot:
-    """Return where the pass stands after a look at `spot` of a day of so many pages."""
+def after(spot: Spot, keep_seconds: float, pages: int, now: datetime, *, left_over: bool) -> Spot:
+    """Return where the pass stands after a look at `spot`, whose day has so many pages."""
     if left_over:
         return spot
-    if spot.page + PAGES < pages:
+    day, page = spot.place
+    if page + PAGES < pages:
         return replace(spot, page=spot.page + PAGES)
-    return Spot(spot.day + timedelta(days=1)) if spot.final else spot
+    if spot.final:
+        return Spot(day + timedelta(days=1))
+    due = start_of(spot.day + timedelta(days=1)) + timedelta(seconds=keep_seconds) <= now
+    return replace(spot, page=BEYOND) if due and spot.page < BEYOND else spot
 
 
 def start_of(day: date) -> datetime:

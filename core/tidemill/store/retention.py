@@ -96,18 +96,20 @@ class RetentionStore:
             spot = passes.look(stands, each.seconds, days, mark["now"])
             if spot is None:
                 return 0
+            day, page = spot.place
             (found,) = await session.fetch(
                 sql.load("thin"),
-                passes.start_of(spot.day),
-                passes.start_of(spot.day + timedelta(days=1)),
-                (spot.page, 0),
-                (spot.page + passes.PAGES, 0),
+                passes.start_of(day),
+                passes.start_of(day + timedelta(days=1)),
+                (page, 0),
+                (page + passes.PAGES, 0),
                 each.seconds,
                 keep.succeeded,
                 keep.cancelled,
                 limit,
             )
-            goes = passes.after(spot, days[spot.day], left_over=found["left_over"])
+            left_over, now = found["left_over"], mark["now"]
+            goes = passes.after(spot, each.seconds, days[day], now, left_over=left_over)
             await _move(
                 session,
                 each.name,
