@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from traceback import extract_tb
 from types import MappingProxyType, ModuleType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -234,12 +235,27 @@ def _import(name: str, reference: str) -> ModuleType:
             raise ConfigurationError(
                 f"app {reference}: no module named {error.name!r} (looked in {here} and sys.path)"
             ) from None
-        raise ConfigurationError(f"app {reference}: importing {name} failed: {error}") from error
+        where = _where(error)
+        raise ConfigurationError(
+            f"app {reference}: importing {name} failed: {error}{where}"
+        ) from error
     except TidemillError as error:
         raise ConfigurationError(f"app {reference}: {error}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConfigurationError(f"app {reference}: importing {name} failed: {reason}") from error
+        raise ConfigurationError(
+            f"app {reference}: importing {name} failed: {reason}{_where(error)}"
+        ) from error
+
+
+def _where(error: Exception) -> str:
+    """Return the line that raised, for messages."""
+    frames = [each for each in extract_tb(error.__traceback__) if not _is_ours(each.filename)]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
+def _is_ours(filename: str) -> bool:
+    return filename == __file__ or "importlib" in filename
 
 
 def _dotted(text: str) -> bool:

@@ -61,19 +61,15 @@ def tasks(app: App) -> App:
 async def test_a_worker_takes_neither_signals_nor_logging_nor_anything_else_of_the_process(
     tasks: App, settings: Settings, client: Client, store: Store
 ) -> None:
-    before = belongings()
+    before, others = belongings(), set(threading.enumerate())
     async with Worker(tasks, settings=settings) as worker:
         await client.enqueue_many([NewTask(type=name) for name in ("coroutine", "function")])
         assert await worker.run_until_empty()
         assert belongings() == before
     assert belongings() == before
     assert (await ledger.balance(store))["succeeded"] == 2
-    mine = [each.name for each in threading.enumerate() if each.name.startswith("tidemill")]
-    await eventually(lambda: not any(name in _threads() for name in mine))
-
-
-def _threads() -> set[str]:
-    return {each.name for each in threading.enumerate()}
+    mine = [each for each in threading.enumerate() if each not in others]
+    await eventually(lambda: not any(each.is_alive() for each in mine), seconds=30)
 
 
 def counting(queue: str, ran: Counter[str]) -> App:

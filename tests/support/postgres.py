@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import LiteralString
 from urllib.parse import urlsplit, urlunsplit
@@ -40,6 +41,7 @@ class Server:
         self._names = (f"t{os.getpid()}_{secrets.token_hex(2)}_{n}" for n in itertools.count())
         self._admin = psycopg.connect(url, autocommit=True)
         self._template = ""
+        self._made_on = date.min
 
     def close(self) -> None:
         if self._template:
@@ -54,10 +56,11 @@ class Server:
 
     def migrated(self) -> str:
         """Create a database with the schema in it, return its name."""
-        if not self._template:
+        today = datetime.now(UTC).date()
+        if not self._template or self._made_on != today:  # its partitions are those of a day
             name = self.database()
             asyncio.run(_migrate(self.url_of(name)))
-            self._template = name
+            self._template, self._made_on = name, today
         return self.database(template=self._template)
 
     def drop(self, name: str) -> None:

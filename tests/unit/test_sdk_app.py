@@ -157,6 +157,13 @@ def test_a_wrong_reference_is_one_clear_line(reference: str, message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_a_module_that_fails_deep_down_names_the_line(folder: Path) -> None:
+    (folder / "shallow.py").write_text("import deep")
+    (folder / "deep.py").write_text("\n{}['kaboom']")
+    with pytest.raises(ConfigurationError, match=r"KeyError: 'kaboom' \(.*deep\.py, line 2\)$"):
+        load_app("shallow:app")
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
