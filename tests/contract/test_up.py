@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,22 @@ def test_a_second_signal_does_not_wait_for_tasks(light_up: RunningUp) -> None:
     until(ended, seconds=10, what="it ends although a task runs")
     assert up.process.returncode == 130, up.output
     support.gone(below)
+
+
+def test_what_runs_at_a_second_signal_is_given_back_uncharged(up: RunningUp) -> None:
+    task = up.enqueue("wait_for", path=str(up.folder / "later"))
+    until((up.folder / "later.started").exists, seconds=20, what="the task runs")
+    up.process.send_signal(signal.SIGINT)
+    until(lambda: "stopping: workers finish" in up.output, seconds=10, what="it drains")
+    time.sleep(0.6)  # signals that come closer together are one wish
+    up.process.send_signal(signal.SIGINT)
+    until(lambda: up.process.poll() is not None, seconds=30, what="it ends although a task runs")
+    assert up.process.returncode == 130, up.output
+    (up.folder / "later").touch()
+    with running_up(up.folder) as again:
+        again.wait_until_ready()
+        ended = again.succeeded(task)
+    assert (ended["crash_count"], ended["retry_count"]) == (0, 0)
 
 
 def test_a_killed_up_takes_everything_with_it(up: RunningUp) -> None:

@@ -32,7 +32,7 @@ _READY_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
 _POSTGRES_LOOK_SECONDS = 0.5
 _API_STOP_SECONDS = 15.0
-_BEYOND_DRAIN_SECONDS = 10.0
+_BEYOND_DRAIN_SECONDS = 10.0  # a worker needs no longer to give back and record what it ran
 _SAME_SIGNAL_SECONDS = 0.5  # `timeout`, say, signals the process and then its whole group
 _SPARE_CONNECTIONS = 20
 _MOST_RECOVERED = 1000  # a pass; the workers' own recovery takes the rest
@@ -76,7 +76,8 @@ class Up:
         self._printer = printer
         self._stopping = asyncio.Event()
         self._forced = False
-        self._first_told: float | None = None
+        self._told = False
+        self._last_told = float("-inf")
         self._database = Database.of(plan.settings, application="tidemill up", pool_size=2)
         self._keepers: list[Keeper] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -198,22 +199,32 @@ class Up:
 
     async def _stop(self, children: list[Child], seconds: float) -> None:
         if self._forced:
-            self._kill_all()
+            seconds = min(seconds, _BEYOND_DRAIN_SECONDS)
         stopped = await asyncio.gather(*(each.stop(seconds) for each in children))
         self._clean = self._clean and all(stopped) and not self._forced
 
     def _told_to_stop(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._first_told = self._first_told or now
-        if now - self._first_told > _SAME_SIGNAL_SECONDS and not self._forced:
-            self._forced = True
-            self._say("stopping at once")
+        """Drain at the first signal, give back what runs at the second, kill at the third."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._last_told < _SAME_SIGNAL_SECONDS:
+            return
+        self._last_told = loop.time()
+        if self._forced:
             self._kill_all()
+        elif self._told:
+            self._forced = True
+            self._say("stopping at once: what still runs is given back")
+            self._send_all(signal.SIGTERM)
+            loop.call_later(_BEYOND_DRAIN_SECONDS, self._kill_all)
+        self._told = True
         self._stopping.set()
 
     def _kill_all(self) -> None:
+        self._send_all(signal.SIGKILL)
+
+    def _send_all(self, which: signal.Signals) -> None:
         for keeper in self._keepers:
-            keeper.child.send(signal.SIGKILL)
+            keeper.child.send(which)
 
     @property
     def _address(self) -> str:
