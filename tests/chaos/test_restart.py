@@ -114,8 +114,7 @@ async def restart(server: EmbeddedPostgres, stop: Callable[[], None]) -> None:
 
 async def settled(db: Database) -> bool:
     """Whether all tasks have ended, and what ended is in the statistics."""
-    waiting = [await storage.count(db, table) for table in ("ready", "scheduled", "leases")]
-    return not any(waiting)
+    return await storage.unended(db) == 0
 
 
 def told_to_stop(*workers: WorkerProcess) -> None:

@@ -59,8 +59,7 @@ async def balanced(store: Store) -> int:
 
 def nothing_left(db: Database) -> Callable[[], Awaitable[bool]]:
     async def empty() -> bool:
-        counts = [await storage.count(db, each) for each in ("ready", "scheduled", "leases")]
-        return not any(counts)
+        return await storage.unended(db) == 0
 
     return empty
 

@@ -84,6 +84,15 @@ async def count(db: Database, table: str) -> int:
     return found
 
 
+async def unended(db: Database) -> int:
+    """Return how many tasks wait, run or are scheduled: in one snapshot, for they move between."""
+    found: int = await db.fetchval(
+        "SELECT (SELECT count(*) FROM tidemill.ready) + (SELECT count(*) FROM tidemill.scheduled) "
+        "+ (SELECT count(*) FROM tidemill.leases)"
+    )
+    return found
+
+
 async def attempts(db: Database, task_id: UUID) -> list[dict[str, Any]]:
     """Return the recorded ends of a task's attempts, in order."""
     rows = await db.fetch(
