@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from tidemill_api.auth.guard import guarded
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import encoded
 from tidemill_api.middleware import around
@@ -23,9 +24,10 @@ def build(api: Api) -> web.Application:
     app.on_startup.append(_find_place)
     for each in ENDPOINTS:
         path = _ANY.sub(r"{\1:[^/]+}", each.path)
-        app.router.add_route(each.method, path, each.handler, name=each.name)
+        handler = guarded(each, api.guard)
+        app.router.add_route(each.method, path, handler, name=each.name)
         if each.method == "GET":
-            app.router.add_route("HEAD", path, each.handler)
+            app.router.add_route("HEAD", path, handler)
     return app
 
 

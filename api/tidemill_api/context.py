@@ -8,6 +8,7 @@ from tidemill.db import Database
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill_api.auth.guard import Guard
 from tidemill_api.claims import Claims
 from tidemill_api.endings import Endings
 from tidemill_api.enqueue import Enqueuer
@@ -35,6 +36,7 @@ class Api:
     health: Health
     figures: QueueFigures
     metrics: ApiMetrics
+    guard: Guard = field(default_factory=Guard)
     bodies: BodyBudget = field(default_factory=BodyBudget)
     log_pace: Pace = field(default_factory=Pace)
     prefix: str = ""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.encoding import JSON
 from tidemill_api.requests.fields import Strict
 
@@ -37,6 +38,7 @@ class Endpoint:
     """A method on a path. `problems` are the error statuses that it answers besides 500.
 
     `query` is the model of what may stand in the query; without one the query is not looked at.
+    `scope` is what a caller's token must be for; `limit` keeps a token of some queues to them.
     """
 
     method: str
@@ -45,11 +47,13 @@ class Endpoint:
     name: str
     summary: str
     tag: str
+    scope: Scope
     replies: Mapping[int, Reply]
     problems: tuple[int, ...] = ()
     bodies: Mapping[str, Any] = field(default_factory=dict[str, Any])
     parameters: tuple[Parameter, ...] = ()
     query: type[Strict] | None = None
+    limit: Limit = Limit.REFUSED
 
 
 PROBLEMS: Final[Mapping[int, str]] = {

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Reply
 from tidemill_api.handlers import acts, bulk
 from tidemill_api.requests.bulk import BulkRequest, MoveRequest, ReprioritiseRequest
@@ -20,6 +21,8 @@ ACTS: Final = (
         name="cancelTask",
         summary="Cancel a task: at once where it waits, through its worker where it runs",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         replies={
             200: Reply("cancelled", TaskAnswer),
@@ -34,6 +37,8 @@ ACTS: Final = (
         name="retryTask",
         summary="Run a scheduled task now, or replay a failed one",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         replies={200: Reply("the task, queued", TaskAnswer)},
         problems=(*NO_BODY, 404, 409, 503),
@@ -45,6 +50,8 @@ ACTS: Final = (
         name="deleteTask",
         summary="Delete a task and its history, unless it runs",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         replies={204: Reply("deleted")},
         problems=(*NO_BODY, 404, 409, 503),
@@ -56,6 +63,8 @@ ACTS: Final = (
         name="cancelTasks",
         summary="Cancel the queued, scheduled and running tasks that a filter finds",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: BulkRequest},
         replies=_BULK,
         problems=_BULK_PROBLEMS,
@@ -67,6 +76,8 @@ ACTS: Final = (
         name="retryTasks",
         summary="Run the scheduled tasks that a filter finds now, and replay the failed ones",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: BulkRequest},
         replies=_BULK,
         problems=_BULK_PROBLEMS,
@@ -78,6 +89,8 @@ ACTS: Final = (
         name="deleteTasks",
         summary="Delete the queued, scheduled and failed tasks that a filter finds",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: BulkRequest},
         replies=_BULK,
         problems=_BULK_PROBLEMS,
@@ -89,6 +102,8 @@ ACTS: Final = (
         name="reprioritiseTasks",
         summary="Give the waiting tasks that a filter finds another priority",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: ReprioritiseRequest},
         replies=_BULK,
         problems=_BULK_PROBLEMS,
@@ -100,6 +115,8 @@ ACTS: Final = (
         name="moveTasks",
         summary="Put the waiting tasks that a filter finds into another queue",
         tag="tasks",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: MoveRequest},
         replies=_BULK,
         problems=_BULK_PROBLEMS,

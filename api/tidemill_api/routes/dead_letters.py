@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Reply
 from tidemill_api.handlers import dead_letters
 from tidemill_api.requests.bulk import DeadLettersRequest
@@ -21,6 +22,8 @@ DEAD_LETTERS: Final = (
         name="listDeadLetters",
         summary="Tasks that failed for good, latest first, page by page",
         tag="dead letters",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         query=DeadLetterQuery,
         replies={200: Reply("a page of dead letters", DeadLetterPageAnswer)},
         problems=(400, 503),
@@ -32,6 +35,8 @@ DEAD_LETTERS: Final = (
         name="replayDeadLetter",
         summary="Run a dead letter's task again, its retries counted from 0",
         tag="dead letters",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         replies={200: Reply("the task, queued", TaskAnswer)},
         problems=(*NO_BODY, 404, 409, 503),
@@ -43,6 +48,8 @@ DEAD_LETTERS: Final = (
         name="deleteDeadLetter",
         summary="Delete a dead letter: the task and its history",
         tag="dead letters",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         replies={204: Reply("deleted")},
         problems=(*NO_BODY, 404, 409, 503),
@@ -54,6 +61,8 @@ DEAD_LETTERS: Final = (
         name="replayDeadLetters",
         summary="Replay the dead letters that a filter finds",
         tag="dead letters",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: DeadLettersRequest},
         replies=_BULK,
         problems=(*BODY, 503),
@@ -65,6 +74,8 @@ DEAD_LETTERS: Final = (
         name="purgeDeadLetters",
         summary="Delete the dead letters that a filter finds, tasks and all",
         tag="dead letters",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         bodies={JSON: DeadLettersRequest},
         replies=_BULK,
         problems=(*BODY, 503),

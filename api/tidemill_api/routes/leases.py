@@ -3,6 +3,7 @@
 from typing import Final
 
 from tidemill.models import queue_name_pattern
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Handler, Parameter, Reply
 from tidemill_api.handlers import leases
 from tidemill_api.requests.leases import (
@@ -30,6 +31,8 @@ def _ends(word: str, handler: Handler, model: type, summary: str) -> Endpoint:
         name=f"{word}Leases",
         summary=summary,
         tag="worker protocol",
+        scope=Scope.WORK,
+        limit=Limit.HANDLER,
         bodies={JSON: model},
         replies={200: Reply("a verdict for each lease", EndsAnswer)},
         problems=(*BODY, 503),
@@ -44,6 +47,8 @@ LEASES: Final = (
         name="claimTasks",
         summary="Lease tasks of a queue to a worker, or wait for some",
         tag="worker protocol",
+        scope=Scope.WORK,
+        limit=Limit.PATH,
         parameters=(_NAME,),
         query=ClaimQuery,
         bodies={JSON: ClaimRequest},
@@ -57,6 +62,8 @@ LEASES: Final = (
         name="extendLeases",
         summary="A worker's heartbeat, for itself and its leases",
         tag="worker protocol",
+        scope=Scope.WORK,
+        limit=Limit.HANDLER,
         bodies={JSON: ExtendRequest},
         replies={200: Reply("a verdict for each lease", ExtendAnswer)},
         problems=(*BODY, 503),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tidemill.models import queue_name_pattern
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import queues
 from tidemill_api.requests.queues import QueueRequest
@@ -21,6 +22,8 @@ QUEUES: Final = (
         name="listQueues",
         summary="All queues with their settings",
         tag="queues",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         replies={200: Reply("the queues by name", QueuesAnswer)},
         problems=(503,),
     ),
@@ -31,6 +34,8 @@ QUEUES: Final = (
         name="getQueue",
         summary="A queue's settings",
         tag="queues",
+        scope=Scope.READ,
+        limit=Limit.PATH,
         parameters=(_NAME,),
         replies={200: Reply("the queue", QueueAnswer)},
         problems=(404, 503),
@@ -42,6 +47,8 @@ QUEUES: Final = (
         name="putQueue",
         summary="Create a queue, or change the settings that are given",
         tag="queues",
+        scope=Scope.ADMIN,
+        limit=Limit.PATH,
         parameters=(_NAME,),
         bodies={JSON: QueueRequest},
         replies={200: Reply("changed", QueueAnswer), 201: Reply("created", QueueAnswer)},
@@ -54,6 +61,8 @@ QUEUES: Final = (
         name="deleteQueue",
         summary="Delete a queue that holds no tasks and has no owner",
         tag="queues",
+        scope=Scope.ADMIN,
+        limit=Limit.PATH,
         parameters=(_NAME,),
         replies={204: Reply("deleted")},
         problems=(*NO_BODY, 404, 409, 503),
@@ -65,6 +74,8 @@ QUEUES: Final = (
         name="pauseQueue",
         summary="Let nothing start in a queue; what runs goes on",
         tag="queues",
+        scope=Scope.ADMIN,
+        limit=Limit.PATH,
         parameters=(_NAME,),
         replies={200: Reply("the queue, paused", QueueAnswer)},
         problems=(*NO_BODY, 404, 503),
@@ -76,6 +87,8 @@ QUEUES: Final = (
         name="resumeQueue",
         summary="End the pause of this API; a TaskQueue's own pause stays",
         tag="queues",
+        scope=Scope.ADMIN,
+        limit=Limit.PATH,
         parameters=(_NAME,),
         replies={200: Reply("the queue", QueueAnswer)},
         problems=(*NO_BODY, 404, 503),

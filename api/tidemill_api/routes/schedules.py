@@ -3,6 +3,7 @@
 from typing import Final
 
 from tidemill.schedules import schedule_name_pattern
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import schedules
 from tidemill_api.requests.schedules import ScheduleRequest, SlotsQuery
@@ -23,6 +24,8 @@ SCHEDULES: Final = (
         name="listSchedules",
         summary="All cron schedules",
         tag="schedules",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         replies={200: Reply("the schedules by name", SchedulesAnswer)},
         problems=(503,),
     ),
@@ -33,6 +36,8 @@ SCHEDULES: Final = (
         name="getSchedule",
         summary="A cron schedule",
         tag="schedules",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         replies={200: Reply("the schedule", ScheduleAnswer)},
         problems=(404, 503),
@@ -44,6 +49,8 @@ SCHEDULES: Final = (
         name="putSchedule",
         summary="Create a cron schedule, or put another in its place",
         tag="schedules",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         bodies={JSON: ScheduleRequest},
         replies={200: Reply("replaced", ScheduleAnswer), 201: Reply("created", ScheduleAnswer)},
@@ -56,6 +63,8 @@ SCHEDULES: Final = (
         name="deleteSchedule",
         summary="Delete a cron schedule; its tasks stay",
         tag="schedules",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         replies={204: Reply("deleted")},
         problems=(*NO_BODY, 404, 503),
@@ -67,6 +76,8 @@ SCHEDULES: Final = (
         name="pauseSchedule",
         summary="Let no slot fire",
         tag="schedules",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         replies={200: Reply("the schedule, paused", ScheduleAnswer)},
         problems=(*NO_BODY, 404, 503),
@@ -78,6 +89,8 @@ SCHEDULES: Final = (
         name="resumeSchedule",
         summary="Let slots fire again; those that came meanwhile were missed",
         tag="schedules",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         replies={200: Reply("the schedule", ScheduleAnswer)},
         problems=(*NO_BODY, 404, 503),
@@ -89,6 +102,8 @@ SCHEDULES: Final = (
         name="runSchedule",
         summary="Enqueue its task now, beside its slots; twice is two tasks",
         tag="schedules",
+        scope=Scope.ADMIN,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         replies={201: Reply("the task", TaskAnswer, headers={"Location": "the task's path"})},
         problems=(*NO_BODY, 404, 429, 503),
@@ -100,6 +115,8 @@ SCHEDULES: Final = (
         name="listScheduleSlots",
         summary="The next slots, and the latest that became tasks",
         tag="schedules",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         parameters=(_NAME,),
         query=SlotsQuery,
         replies={200: Reply("the slots", SlotsAnswer)},

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Reply
 from tidemill_api.handlers import system
 from tidemill_api.responses.system import (
@@ -21,6 +22,8 @@ SYSTEM: Final = (
         name="getStats",
         summary="Figures of the system and of each queue",
         tag="system",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         replies={200: Reply("the figures", StatsAnswer)},
         problems=(503,),
     ),
@@ -31,6 +34,8 @@ SYSTEM: Final = (
         name="getVersion",
         summary="What runs here",
         tag="system",
+        scope=Scope.OPEN,
+        limit=Limit.FREE,
         replies={200: Reply("versions of code and schema", VersionAnswer)},
     ),
     Endpoint(
@@ -40,6 +45,8 @@ SYSTEM: Final = (
         name="getHealth",
         summary="Whether this server can do its work",
         tag="probes",
+        scope=Scope.OPEN,
+        limit=Limit.FREE,
         replies={
             200: Reply("ok", HealthAnswer),
             503: Reply("degraded: the database is down, or its schema does not fit", HealthAnswer),
@@ -52,6 +59,8 @@ SYSTEM: Final = (
         name="getLiveness",
         summary="The process turns; says nothing of the database",
         tag="probes",
+        scope=Scope.OPEN,
+        limit=Limit.FREE,
         replies={200: Reply("alive", AliveAnswer)},
     ),
     Endpoint(
@@ -61,6 +70,8 @@ SYSTEM: Final = (
         name="getReadiness",
         summary="Whether requests should be sent here",
         tag="probes",
+        scope=Scope.OPEN,
+        limit=Limit.FREE,
         replies={
             200: Reply("ready", ReadyAnswer),
             503: Reply("draining, or the database does not answer or fit", ReadyAnswer),
@@ -73,6 +84,7 @@ SYSTEM: Final = (
         name="getMetrics",
         summary="Metrics in Prometheus' text format",
         tag="probes",
+        scope=Scope.READ,
         replies={200: Reply("metrics", str, media="text/plain")},
     ),
     Endpoint(
@@ -82,6 +94,8 @@ SYSTEM: Final = (
         name="getOpenApi",
         summary="This document",
         tag="system",
+        scope=Scope.OPEN,
+        limit=Limit.FREE,
         replies={200: Reply("OpenAPI 3.1", dict[str, object])},
     ),
     Endpoint(
@@ -91,6 +105,8 @@ SYSTEM: Final = (
         name="getIndex",
         summary="Where to look next",
         tag="system",
+        scope=Scope.OPEN,
+        limit=Limit.FREE,
         replies={200: Reply("paths", IndexAnswer)},
     ),
 )

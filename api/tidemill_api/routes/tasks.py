@@ -3,6 +3,7 @@
 from typing import Final
 
 from tidemill.tracing import TRACEPARENT, TRACESTATE
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import lists, tasks
 from tidemill_api.reading import NDJSON_TYPES
@@ -37,6 +38,8 @@ TASKS: Final = (
         name="enqueueTask",
         summary="Enqueue a task",
         tag="tasks",
+        scope=Scope.ENQUEUE,
+        limit=Limit.HANDLER,
         bodies={JSON: TaskRequest},
         parameters=(_KEY, *_TRACE),
         replies={
@@ -52,6 +55,8 @@ TASKS: Final = (
         name="enqueueTasks",
         summary="Enqueue up to 10,000 tasks, all or none",
         tag="tasks",
+        scope=Scope.ENQUEUE,
+        limit=Limit.HANDLER,
         parameters=_TRACE,
         bodies={
             JSON: BatchRequest | list[TaskRequest],
@@ -70,6 +75,8 @@ TASKS: Final = (
         name="listTasks",
         summary="Tasks, newest first, page by page",
         tag="tasks",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         query=TaskQuery,
         replies={200: Reply("a page of tasks", TaskPageAnswer)},
         problems=(400, 503),
@@ -81,6 +88,8 @@ TASKS: Final = (
         name="getTask",
         summary="A task as it is now, or when it has ended",
         tag="tasks",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         query=WaitQuery,
         replies={200: Reply("the task", TaskAnswer)},
@@ -93,6 +102,8 @@ TASKS: Final = (
         name="getTaskHistory",
         summary="What happened to a task, oldest first",
         tag="tasks",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         parameters=(TASK_ID,),
         replies={200: Reply("its events", list[EventAnswer])},
         problems=(404, 503),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tidemill.models import type_name_pattern
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import types
 from tidemill_api.requests.types import TypeRequest
@@ -24,6 +25,8 @@ TYPES: Final = (
         name="listTaskTypes",
         summary="All task types",
         tag="task types",
+        scope=Scope.READ,
+        limit=Limit.FREE,
         replies={200: Reply("the types by name", TypesAnswer)},
         problems=(503,),
     ),
@@ -34,6 +37,8 @@ TYPES: Final = (
         name="getTaskType",
         summary="A task type",
         tag="task types",
+        scope=Scope.READ,
+        limit=Limit.FREE,
         parameters=(_NAME,),
         replies={200: Reply("the type", TypeAnswer)},
         problems=(404, 503),
@@ -45,6 +50,7 @@ TYPES: Final = (
         name="putTaskType",
         summary="Register a task type, or put another in its place",
         tag="task types",
+        scope=Scope.ADMIN,
         parameters=(_NAME,),
         bodies={JSON: TypeRequest},
         replies={200: Reply("replaced", TypeAnswer), 201: Reply("registered", TypeAnswer)},
@@ -57,6 +63,7 @@ TYPES: Final = (
         name="deleteTaskType",
         summary="Forget a task type; its tasks stay",
         tag="task types",
+        scope=Scope.ADMIN,
         parameters=(_NAME,),
         replies={204: Reply("deleted")},
         problems=(*NO_BODY, 404, 503),
@@ -68,6 +75,7 @@ TYPES: Final = (
         name="pauseTaskType",
         summary="Let no task of a type start; what runs goes on",
         tag="task types",
+        scope=Scope.ADMIN,
         parameters=(_NAME,),
         replies={200: Reply("the type, paused", TypeAnswer)},
         problems=(*NO_BODY, 404, 503),
@@ -79,6 +87,7 @@ TYPES: Final = (
         name="resumeTaskType",
         summary="Let tasks of a type start again",
         tag="task types",
+        scope=Scope.ADMIN,
         parameters=(_NAME,),
         replies={200: Reply("the type", TypeAnswer)},
         problems=(*NO_BODY, 404, 503),

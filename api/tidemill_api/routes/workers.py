@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidemill_api.auth.scopes import Limit, Scope
 from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import lists, workers
 from tidemill_api.requests.leases import RegisterRequest
@@ -18,6 +19,8 @@ WORKERS: Final = (
         name="listWorkers",
         summary="The worker processes that are there",
         tag="workers",
+        scope=Scope.READ,
+        limit=Limit.HANDLER,
         query=WorkerQuery,
         replies={200: Reply("a page of workers", WorkerPageAnswer)},
         problems=(400, 503),
@@ -29,6 +32,8 @@ WORKERS: Final = (
         name="registerWorker",
         summary="Register a worker process that claims over HTTP",
         tag="worker protocol",
+        scope=Scope.WORK,
+        limit=Limit.HANDLER,
         bodies={JSON: RegisterRequest},
         replies={201: Reply("registered", RegisteredAnswer)},
         problems=(*BODY, 503),
@@ -40,6 +45,8 @@ WORKERS: Final = (
         name="deleteWorker",
         summary="Sign a worker off; what it holds goes back, uncharged",
         tag="worker protocol",
+        scope=Scope.WORK,
+        limit=Limit.HANDLER,
         parameters=(Parameter("id", "path", "the worker's id", {"type": "integer"}),),
         replies={204: Reply("signed off")},
         problems=(*NO_BODY, 404, 503),

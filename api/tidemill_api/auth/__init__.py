@@ -1,0 +1,1 @@
+"""Who may do what over HTTP: bearer tokens, their scopes and queues."""
