@@ -113,6 +113,34 @@ async def test_a_filter_that_fits_next_to_nothing_gives_short_pages_that_lead_on
     assert [len(page.tasks) for page in found[:-1]] == [0] * 9
 
 
+async def test_what_has_ended_is_listed_at_once_behind_a_large_backlog(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_LOOKED", 30)
+    worker = await storage.worker(store)
+    ended = [each.id for each in await storage.enqueue(store, 10)]
+    claimed = await storage.claim(store, worker)
+    await store.leases.finish(storage.ends(claimed[:4], Outcome.CANCELLED))
+    await store.leases.finish(storage.ends(claimed[4:], Outcome.SUCCEEDED))
+    await storage.enqueue(store, 200)
+    for status, ids in ((Status.CANCELLED, ended[:4]), (Status.SUCCEEDED, ended[4:])):
+        (page,) = await pages(store, Wanted(status=status), limit=10)
+        assert [task.id for task in page.tasks] == ids[::-1]
+
+
+async def test_a_page_that_ends_amid_the_attempts_of_a_task_loses_no_task(store: Store) -> None:
+    worker = await storage.worker(store)
+    made = [each.id for each in await storage.enqueue(store, 6)]
+    for _ in range(3):
+        tasks = await storage.claim(store, worker)
+        await store.leases.finish(storage.ends(tasks, Outcome.RELEASED))
+    tasks = await storage.claim(store, worker)
+    await store.leases.finish(storage.ends(tasks, Outcome.SUCCEEDED))
+    assert await store.db.fetchval("SELECT count(*) FROM tidemill.attempts") == 4 * len(made)
+    for limit in range(1, 8):
+        assert await listed(store, limit=limit, status=Status.SUCCEEDED) == made[::-1]
+
+
 async def test_workers_are_listed_with_what_they_hold(store: Store) -> None:
     busy, idle = await storage.worker(store, name="busy"), await storage.worker(store, name="idle")
     gone = await storage.worker(store)

@@ -4,31 +4,39 @@
 -- Parameters: $1 status, $2 queue, $3 type, $4 name, $5 id to start below, $6 created at or after,
 --   $7 created before (each null: any), $8 most tasks to return, $9 most tasks to look at.
 -- Locks: none.
--- Plan: the status says where to walk, by unique index from $5 down: ready, scheduled, leases,
---   dead_letters, or else tasks, one partition after the other. The other branches are never
---   started. Then a look by id a task, and into attempts only for those that pass the other filters.
+-- Plan: the status says where to walk, by index from $5 down: ready, scheduled, leases and
+--   dead_letters by task; attempts, all days merged, for tasks that ended otherwise, so that a large
+--   backlog is not walked for them; or else tasks, one partition after the other. The other branches
+--   are never started. Then a look by id a task, and into attempts only for those that pass the other
+--   filters. An end is its task's newest attempt: a stretch that parts a task's attempts loses none.
 WITH bounds AS MATERIALIZED (
     SELECT coalesce(tidemill.uuid_floor($6::timestamptz), '00000000-0000-0000-0000-000000000000') AS lowest,
            least(coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'), tidemill.uuid_floor($7::timestamptz + interval '1 ms')) AS above
 ), walked AS MATERIALIZED (
-    (SELECT t.id FROM tidemill.tasks t
-      WHERE ($1::text IS NULL OR $1 IN ('succeeded', 'cancelled'))
+    (SELECT t.id, true AS fits FROM tidemill.tasks t
+      WHERE $1::text IS NULL
         AND t.id >= (SELECT b.lowest FROM bounds b) AND t.id < (SELECT b.above FROM bounds b)
       ORDER BY t.id DESC LIMIT $9::bigint)
     UNION ALL
-    (SELECT r.task_id FROM tidemill.ready r
+    SELECT e.task_id, e.outcome = $1
+      FROM (SELECT a.task_id, a.outcome FROM tidemill.attempts a
+             WHERE $1 IN ('succeeded', 'cancelled')
+               AND a.task_id >= (SELECT b.lowest FROM bounds b) AND a.task_id < (SELECT b.above FROM bounds b)
+             ORDER BY a.task_id DESC, a.token DESC LIMIT $9) AS e
+    UNION ALL
+    (SELECT r.task_id, true FROM tidemill.ready r
       WHERE $1 = 'queued' AND r.task_id >= (SELECT b.lowest FROM bounds b) AND r.task_id < (SELECT b.above FROM bounds b)
       ORDER BY r.task_id DESC LIMIT $9)
     UNION ALL
-    (SELECT s.task_id FROM tidemill.scheduled s
+    (SELECT s.task_id, true FROM tidemill.scheduled s
       WHERE $1 = 'scheduled' AND s.task_id >= (SELECT b.lowest FROM bounds b) AND s.task_id < (SELECT b.above FROM bounds b)
       ORDER BY s.task_id DESC LIMIT $9)
     UNION ALL
-    (SELECT l.task_id FROM tidemill.leases l
+    (SELECT l.task_id, true FROM tidemill.leases l
       WHERE $1 = 'running' AND l.task_id >= (SELECT b.lowest FROM bounds b) AND l.task_id < (SELECT b.above FROM bounds b)
       ORDER BY l.task_id DESC LIMIT $9)
     UNION ALL
-    (SELECT d.task_id FROM tidemill.dead_letters d
+    (SELECT d.task_id, true FROM tidemill.dead_letters d
       WHERE $1 = 'failed' AND d.task_id >= (SELECT b.lowest FROM bounds b) AND d.task_id < (SELECT b.above FROM bounds b)
       ORDER BY d.task_id DESC LIMIT $9)
 ), found AS (
@@ -36,7 +44,7 @@ WITH bounds AS MATERIALIZED (
       FROM walked w
      CROSS JOIN LATERAL (
          SELECT t.id FROM tidemill.tasks t
-          WHERE t.id = w.id
+          WHERE w.fits AND t.id = w.id
             AND ($2::text IS NULL OR t.queue_id = (SELECT q.id FROM tidemill.queues q WHERE q.name = $2))
             AND ($3::text IS NULL OR t.type = $3)
             AND ($4::text IS NULL OR t.name = $4)
