@@ -23,12 +23,23 @@ def build(api: Api) -> web.Application:
     app[API] = api
     app.on_startup.append(_find_place)
     for each in ENDPOINTS:
-        path = _ANY.sub(r"{\1:[^/]+}", each.path)
+        path = _ANY.sub(rf"{{\1:{_besides(each.path)}[^/]+}}", each.path)
         handler = guarded(each, api.guard)
         app.router.add_route(each.method, path, handler, name=each.name)
         if each.method == "GET":
             app.router.add_route("HEAD", path, handler)
     return app
+
+
+def _besides(path: str) -> str:
+    """Return what keeps a last part off the words that paths of their own end in.
+
+    So /api/tasks/batch is no task: another method there is answered 405, with its own `Allow`.
+    """
+    start, _, end = path.rpartition("/")
+    siblings = {each.path.rpartition("/") for each in ENDPOINTS} if _ANY.fullmatch(end) else set()
+    words = sorted(word for place, _, word in siblings if place == start and word != end)
+    return f"(?!(?:{'|'.join(words)})$)" if words else ""
 
 
 async def _find_place(app: web.Application) -> None:

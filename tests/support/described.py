@@ -31,8 +31,9 @@ def operation_of(method: str, path: str) -> tuple[str, Mapping[str, Any]] | None
     plain = URL(f"http://any{path}").raw_path  # as the client sends it: without dot segments
     for template in sorted(spec()["paths"], key=lambda each: "{" in each):
         found = re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), plain)
-        if found and method.lower() in spec()["paths"][template]:
-            return template, spec()["paths"][template][method.lower()]
+        if found:
+            operation = spec()["paths"][template].get(method.lower())
+            return None if operation is None else (template, operation)
     return None
 
 

@@ -1,14 +1,16 @@
 """Acts on all tasks that a filter finds."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from tidemill.acts import Reach, TaskFilter
 from tidemill.errors import Fault
 from tidemill.states import Status
 from tidemill_api.requests.fields import (
+    WHOLE,
     Id,
     Instant,
     Priority,
@@ -58,15 +60,27 @@ class DeadLetterFilterRequest(_Found):
         return TaskFilter(**dict(self), status=Status.FAILED)
 
 
+_ALL: Final[JsonDict] = {"properties": {"all": {"const": True}}, "required": ["all"]}
+_EMPTY: Final[JsonDict] = {"additionalProperties": {"type": "null"}}
+
+
 class _Bulk(Strict):
     """How far to go. A `next` in the answer, given back as `after`, goes on from there."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": _ALL,
+            "then": {"properties": {"filter": _EMPTY}},
+            "else": {"properties": {"filter": {"not": _EMPTY}}},
+        }
+    )
 
     everything: Annotated[
         bool, Field(alias="all", description="an empty filter is refused without it")
     ] = False
     dry_run: Annotated[bool, Field(description="count, change nothing")] = False
     limit: Annotated[
-        int, Field(ge=1, le=MOST_CHANGED, description="stop after so many matches")
+        int, Field(ge=1, le=MOST_CHANGED, description="stop after so many matches"), WHOLE
     ] = 10_000
     after: Annotated[Id | None, Field(description="`next` of the last answer")] = None
 

@@ -17,7 +17,7 @@ ONE_YEAR = 31_536_000.0
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?")
 
 
 class Strict(BaseModel):
@@ -40,9 +40,14 @@ def _instant(value: object) -> object:
         raise ValueError("must be an ISO 8601 time, such as 2030-01-31T12:00:00Z") from None
     if time.tzinfo is None:
         raise ValueError("must name its offset from UTC, such as Z or +02:00")
-    if not _FIRST_YEAR < time.year < _LAST_YEAR:
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
         raise ValueError(f"must be between the years {_FIRST_YEAR} and {_LAST_YEAR}")
     return time.astimezone(UTC)
+
+
+def _whole(value: object) -> object:
+    """Return the whole number in `value`, however it is written: JSON Schema counts 3.0 as one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _priority(value: object) -> object:
@@ -51,7 +56,7 @@ def _priority(value: object) -> object:
         if value not in NAMED_PRIORITIES:
             raise ValueError(f"must be a whole number or one of {', '.join(NAMED_PRIORITIES)}")
         return NAMED_PRIORITIES[value]
-    return value
+    return _whole(value)
 
 
 def uuid_of(text: str) -> UUID | None:
@@ -89,11 +94,12 @@ def _wait(value: object) -> object:
     """Return the seconds to wait that a query names."""
     if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
         raise ValueError("must be a number")
-    if float(value) > LONGEST_WAIT:
+    if not 0 <= float(value) <= LONGEST_WAIT:
         raise ValueError(f"must be from 0 to {LONGEST_WAIT:g}")
     return float(value)
 
 
+WHOLE: Final = BeforeValidator(_whole)
 MOST_LISTED: Final = 1000
 LONGEST_WAIT: Final = 60.0
 _STATUSES: Final = tuple(each.value for each in Status)
@@ -117,7 +123,7 @@ Wait = Annotated[
 Instant = Annotated[
     datetime,
     BeforeValidator(_instant),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^2[01][0-9]{2}-"}),
 ]
 Priority = Annotated[
     int,
@@ -132,6 +138,7 @@ Priority = Annotated[
         }
     ),
 ]
+Retries = Annotated[int, Field(ge=0, le=1000), WHOLE]
 Seconds = Annotated[float, Field(ge=0, le=TEN_YEARS)]
 Delay = Annotated[float, Field(gt=0, le=TEN_YEARS)]
 TypeName = Annotated[str, Field(pattern=type_name_pattern)]

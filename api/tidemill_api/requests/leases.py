@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from tidemill.errors import Fault
 from tidemill.failures import MESSAGE_CHARACTERS, error_record
 from tidemill.jsontext import dumps
 from tidemill.models import Lease, WorkerInfo, queue_name_pattern
 from tidemill.store.endings import Ended, Ending
-from tidemill_api.requests.fields import Id, Seconds, Strict, TypeName, Wait
+from tidemill_api.requests.fields import WHOLE, Id, Seconds, Strict, TypeName, Wait
 
 MOST_LEASES = 1000
 MOST_SLOTS = 10_000
@@ -19,8 +19,10 @@ LONGEST_TEXT = 100_000
 _MOST_ID = 2**63 - 1
 _MANY = Field(min_length=1, max_length=MOST_LEASES)
 
-WorkerId = Annotated[int, Field(ge=1, le=_MOST_ID, description="as POST /api/workers answered")]
-Token = Annotated[int, Field(ge=1, le=_MOST_ID, description="as the claim answered")]
+WorkerId = Annotated[
+    int, Field(ge=1, le=_MOST_ID, description="as POST /api/workers answered"), WHOLE
+]
+Token = Annotated[int, Field(ge=1, le=_MOST_ID, description="as the claim answered"), WHOLE]
 LeaseSeconds = Annotated[
     Annotated[float, Field(ge=1, le=86_400)] | None,
     Field(description="where the queue sets none; default: the server's"),
@@ -35,14 +37,16 @@ class RegisterRequest(Strict):
     """A worker process that begins."""
 
     name: Annotated[_Short, Field(description="for people")]
-    slots: Annotated[int, Field(ge=1, le=MOST_SLOTS, description="tasks that it runs at once")] = 1
+    slots: Annotated[
+        int, Field(ge=1, le=MOST_SLOTS, description="tasks that it runs at once"), WHOLE
+    ] = 1
     queues: Annotated[
         list[Annotated[str, Field(pattern=rf"{queue_name_pattern}|^\*$")]],
         Field(min_length=1, max_length=MOST_NAMES, description="that it claims from; `*` = all"),
     ]
     version: Annotated[str, Field(max_length=200)] = ""
     hostname: Annotated[str, Field(max_length=255)] = ""
-    pid: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    pid: Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE] = 0
     pod_uid: Annotated[
         _Short | None, Field(description="then its tasks run again as soon as the pod has died")
     ] = None
@@ -66,7 +70,7 @@ class ClaimRequest(Strict):
     """How many tasks a worker takes."""
 
     worker_id: WorkerId
-    limit: Annotated[int, Field(ge=1, le=MOST_LEASES)] = 1
+    limit: Annotated[int, Field(ge=1, le=MOST_LEASES), WHOLE] = 1
     types: Annotated[
         Annotated[list[TypeName], Field(min_length=1, max_length=MOST_NAMES)] | None,
         Field(description="tasks of other types go back, uncharged; default: any"),
@@ -156,6 +160,13 @@ class ErrorRequest(Strict):
 
 class FailedRequest(_EndRequest):
     """An attempt that failed. The task runs again while it has retries left."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"retry": {"const": False}}, "required": ["retry"]},
+            "then": {"properties": {"after": {"type": "null"}}},
+        }
+    )
 
     error: ErrorRequest
     retry: Annotated[bool, Field(description="false: a dead letter, now")] = True

@@ -20,10 +20,10 @@ from tidemill_api.requests.fields import (
 )
 
 Mark = tuple[datetime, UUID]
-_MARK: Final = re.compile(r"([0-9]{1,17})\.([0-9a-f-]{36})")
+_MARK: Final = re.compile(r"([0-9]{1,17})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_MARK_SCHEMA: Final = {"type": "string", "pattern": f"^{_MARK.pattern}$"}
 _WORKER: Final = re.compile(r"[0-9]{1,18}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -34,11 +34,8 @@ def cursor_of(mark: Mark) -> str:
 
 def _mark(value: object) -> object:
     parts = _MARK.fullmatch(value) if isinstance(value, str) else None
-    try:
-        if parts is not None and (at := _EPOCH + int(parts[1]) * _MICROSECOND) < _LATEST:
-            return at, UUID(parts[2])
-    except (ValueError, OverflowError):
-        pass
+    if parts is not None:
+        return _EPOCH + int(parts[1]) * _MICROSECOND, UUID(parts[2])
     raise ValueError("must be the `next` of an earlier answer")
 
 
@@ -77,7 +74,9 @@ class WorkerQuery(Strict):
 
     cursor: Annotated[
         Annotated[
-            int, BeforeValidator(_worker), WithJsonSchema({"type": "string", "pattern": "^[0-9]+$"})
+            int,
+            BeforeValidator(_worker),
+            WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,18}$"}),
         ]
         | None,
         Field(description=_NEXT),
@@ -92,7 +91,7 @@ class DeadLetterQuery(Strict):
     type: TypeName | None = None
     error_type: ErrorType | None = None
     cursor: Annotated[
-        Annotated[Mark, BeforeValidator(_mark), WithJsonSchema({"type": "string"})] | None,
+        Annotated[Mark, BeforeValidator(_mark), WithJsonSchema(_MARK_SCHEMA)] | None,
         Field(description=_NEXT),
     ] = None
     limit: PageSize = 100

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tidemill.errors import Fault
-from tidemill_api.requests.fields import Priority, Seconds, Strict
+from tidemill_api.requests.fields import WHOLE, Priority, Retries, Seconds, Strict
 from tidemill_api.requests.retry import RetryRequest
 
 MOST_TASKS = 2_147_483_647
@@ -31,16 +31,16 @@ class QueueRequest(Strict):
     """Settings of a queue. What is left out stays as it is; null goes back to the default."""
 
     priority: Annotated[Priority | None, Field(description="for tasks without one")] = None
-    max_retries: Annotated[int, Field(ge=0, le=1000)] | None = None
+    max_retries: Retries | None = None
     timeout_seconds: Annotated[float, Field(ge=0.001, le=604_800)] | None = None
     retry: RetryRequest | None = None
     lease_seconds: Annotated[float, Field(ge=1, le=86_400)] | None = None
     max_depth: Annotated[
-        Annotated[int, Field(ge=1, le=MOST_TASKS)] | None,
+        Annotated[int, Field(ge=1, le=MOST_TASKS), WHOLE] | None,
         Field(description="waiting tasks beyond which enqueues get 429"),
     ] = None
     max_running: Annotated[
-        Annotated[int, Field(ge=1, le=MOST_TASKS)] | None,
+        Annotated[int, Field(ge=1, le=MOST_TASKS), WHOLE] | None,
         Field(description="tasks that run at once, in all workers together"),
     ] = None
     rate_limit: RateLimitRequest | None = None

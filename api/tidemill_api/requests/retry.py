@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tidemill.errors import Fault
 from tidemill.retry import RetryPolicy
@@ -12,6 +12,17 @@ from tidemill_api.requests.fields import Delay, Seconds, Strict
 
 class RetryRequest(Strict):
     """How long to wait before each retry (seconds); ± 25 % jitter, never below 1 s."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"policy": {"const": "list"}}, "required": ["policy"]},
+            "then": {
+                "properties": {"delays_seconds": {"minItems": 1}},
+                "required": ["delays_seconds"],
+            },
+            "else": {"properties": {"delays_seconds": {"maxItems": 0}}},
+        }
+    )
 
     policy: Annotated[
         Literal["exponential", "fixed", "list"],

@@ -14,6 +14,7 @@ from tidemill_api.requests.fields import (
     Instant,
     Priority,
     QueueName,
+    Retries,
     Strict,
     TypeName,
     from_text,
@@ -34,12 +35,19 @@ class ScheduleRequest(Strict):
         Field(
             min_length=1,
             max_length=cron.MAX_LENGTH,
+            json_schema_extra={"format": "cron"},
             description="minute, hour, day of month, month, day of week; or @hourly, @daily, "
             "@weekly, @monthly, @yearly",
         ),
     ]
     time_zone: Annotated[
-        str, Field(min_length=1, max_length=100, description="an IANA time zone")
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            json_schema_extra={"format": "time-zone"},
+            description="an IANA time zone",
+        ),
     ] = "UTC"
     type: Annotated[TypeName, Field(description="which handler runs its tasks")]
     payload: Annotated[Any, Field(description="of each of its tasks")] = Field(
@@ -47,7 +55,7 @@ class ScheduleRequest(Strict):
     )
     queue: QueueName | None = None
     priority: Priority | None = None
-    max_retries: Annotated[int, Field(ge=0, le=1000)] | None = None
+    max_retries: Retries | None = None
     timeout_seconds: Annotated[float, Field(ge=0.001, le=604_800)] | None = None
     retry: RetryRequest | None = None
     headers: Annotated[

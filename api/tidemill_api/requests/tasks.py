@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from tidemill.errors import Fault
 from tidemill.models import NewTask
@@ -15,6 +16,7 @@ from tidemill_api.requests.fields import (
     Key,
     Priority,
     QueueName,
+    Retries,
     Seconds,
     Strict,
     TypeName,
@@ -24,15 +26,22 @@ from tidemill_api.requests.retry import RetryRequest
 _EXCLUSIVE = ("run_at", "delay_seconds")
 
 
+def _given(*names: str) -> JsonDict:
+    """Return the JSON Schema of what has these fields; null is as good as absent."""
+    return {
+        "required": list(names),
+        "properties": {name: {"not": {"type": "null"}} for name in names},
+    }
+
+
 class TaskRequest(Strict):
     """A task to enqueue. What is left out comes from the task's type, its queue, or the default."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "not": {
-                "required": list(_EXCLUSIVE),
-                "properties": {name: {"not": {"type": "null"}} for name in _EXCLUSIVE},
-            }
+            "not": _given(*_EXCLUSIVE),
+            "if": _given("idempotency_ttl_seconds"),
+            "then": _given("idempotency_key"),
         }
     )
 
@@ -45,7 +54,7 @@ class TaskRequest(Strict):
     priority: Annotated[Priority | None, Field(description="higher runs first; default 0")] = None
     run_at: Annotated[Instant | None, Field(description="not before this time")] = None
     delay_seconds: Annotated[Seconds | None, Field(description="not before now + this")] = None
-    max_retries: Annotated[int, Field(ge=0, le=1000)] | None = None
+    max_retries: Retries | None = None
     timeout_seconds: Annotated[float, Field(ge=0.001, le=604_800)] | None = None
     retry: RetryRequest | None = None
     idempotency_key: Annotated[
@@ -92,7 +101,10 @@ class TaskRequest(Strict):
         return found
 
 
+TaskRequests = Annotated[list[TaskRequest], Field(min_length=1, max_length=10_000)]
+
+
 class BatchRequest(Strict):
     """Tasks to enqueue together: all of them or none."""
 
-    tasks: Annotated[list[TaskRequest], Field(min_length=1, max_length=10_000)]
+    tasks: TaskRequests

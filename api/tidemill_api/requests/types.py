@@ -8,7 +8,7 @@ from pydantic import Field
 from tidemill.errors import Fault
 from tidemill.models import TaskType
 from tidemill_api.payloads import PayloadCheck
-from tidemill_api.requests.fields import Priority, QueueName, Strict
+from tidemill_api.requests.fields import Priority, QueueName, Retries, Strict
 from tidemill_api.requests.retry import RetryRequest
 
 
@@ -22,7 +22,7 @@ class TypeRequest(Strict):
     description: Annotated[str, Field(max_length=4096)] | None = None
     queue: QueueName | None = None
     priority: Priority | None = None
-    max_retries: Annotated[int, Field(ge=0, le=1000)] | None = None
+    max_retries: Retries | None = None
     timeout_seconds: Annotated[float, Field(ge=0.001, le=604_800)] | None = None
     retry: RetryRequest | None = None
 
