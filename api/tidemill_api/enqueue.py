@@ -7,6 +7,7 @@ are stored as if it had never been there. What is wrong with a queue or a type (
 found out once: the others of its kind get the same error without another try.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -57,15 +58,11 @@ class Enqueuer:
         Raises InvalidTask, IdempotencyConflict, QueueFull, Overloaded, DatabaseUnavailable.
         """
         batcher = self._plain if task.idempotency_key is None else self._keyed
-        made = await batcher.submit(task)
-        self._note((task,), (made,))
-        return made
+        return await batcher.submit(task)
 
     async def many(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Store all `tasks` or none, in one transaction. Raises as `one`; places are kept."""
-        made = await self._insert(tasks)
-        self._note(tasks, made)
-        return made
+        return await self._insert(tasks)
 
     async def close(self) -> None:
         """Finish what was accepted."""
@@ -108,12 +105,16 @@ class Enqueuer:
             create_queues=self._create_queues,
         )
         self._metrics.batch_size.observe(len(tasks))
+        self._note(tasks, made)
         return made
 
     def _note(self, tasks: Sequence[NewTask], made: Sequence[Enqueued]) -> None:
-        for task, each in zip(tasks, made, strict=True):
-            status = each.status or "existing"
-            self._metrics.count_enqueue(task.type, each.queue, status)
+        kinds = Counter(
+            (task.type, each.queue, each.status or "existing")
+            for task, each in zip(tasks, made, strict=True)
+        )
+        for (kind, queue, status), count in kinds.items():
+            self._metrics.count_enqueue(kind, queue, status, count)
         for queue in {e.queue for e in made if e.created and e.status is Status.QUEUED}:
             self._hints.hint(queue)
 

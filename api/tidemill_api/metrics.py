@@ -55,8 +55,8 @@ class ApiMetrics:
         self._enqueue_series: dict[tuple[str, str, str], Counter] = {}
         self._request_series: dict[tuple[str, str, int], Histogram] = {}
 
-    def count_enqueue(self, kind: str, queue: str, status: str) -> None:
-        """Count an accepted task."""
+    def count_enqueue(self, kind: str, queue: str, status: str, count: int = 1) -> None:
+        """Count accepted tasks."""
         key = (kind, queue, status)
         series = self._enqueue_series.get(key)
         if series is None:
@@ -64,7 +64,7 @@ class ApiMetrics:
             series = self._enqueued.labels(*named)
             if named == key:
                 self._enqueue_series[key] = series
-        series.inc()
+        series.inc(count)
 
     def count_report(self, end: str, *, recorded: bool) -> None:
         """Count the reported end of an attempt."""

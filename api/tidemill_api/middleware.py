@@ -1,6 +1,7 @@
 """Around every handler: a request id, problem+json for errors, latency, the log.
 
 One middleware for all four: each layer of aiohttp's costs as much as parsing a small task.
+`answered` is what it does, for the way of enqueues that goes past aiohttp's layers (short.py).
 """
 
 import logging
@@ -8,12 +9,12 @@ import re
 import secrets
 import time
 from collections.abc import MutableMapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from tidemill_api.context import API
+from tidemill_api.context import API, Api
 from tidemill_api.problems import internal, problem_of, response_of
 
 REQUEST_ID: Final = "X-Request-Id"
@@ -23,18 +24,32 @@ _BAD, _FAILED = 400, 500
 _log = logging.getLogger(__name__)
 
 
+class _Asked(NamedTuple):
+    """What is told of a request in logs and metrics."""
+
+    method: str
+    route: str
+    id: str
+
+
 @web.middleware
 async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer `request` with `handler`, whatever it raises."""
+    return await answered(request, handler, request.app[API], route_of(request))
+
+
+async def answered(
+    request: web.Request, handler: Handler, api: Api, route: str
+) -> web.StreamResponse:
+    """Return the answer of `handler`, or that to what it raises, with what every answer carries."""
     began = time.perf_counter()
-    request_id = _request_id(request)
+    asked = _Asked(request.method, route, _request_id(request))
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - the one place where errors become answers
-        response = _answer_to(error, request, request_id)
-    finish(response.headers, request_id)
-    seconds = time.perf_counter() - began
-    _note(request, response.status, seconds, request_id)
+        response = _answer_to(error, asked, api)
+    finish(response.headers, asked.id)
+    _note(asked, response.status, time.perf_counter() - began, api)
     return response
 
 
@@ -59,43 +74,40 @@ def _request_id(request: web.Request) -> str:
     return secrets.token_hex(8)
 
 
-def _answer_to(error: Exception, request: web.Request, request_id: str) -> web.Response:
+def _answer_to(error: Exception, asked: _Asked, api: Api) -> web.Response:
     problem = problem_of(error)
     if problem is None:
         problem = internal()
-        _log_failure(request, request_id, error, stack=error)
-    elif problem.status >= _FAILED and request.app[API].log_pace.admits(problem.kind):
+        _log_failure(asked, error, stack=error)
+    elif problem.status >= _FAILED and api.log_pace.admits(problem.kind):
         # a refusal that has a name needs no stack, and a thousand a second no thousand lines
-        _log_failure(request, request_id, error, stack=None)
-    return response_of(problem, request_id)
+        _log_failure(asked, error, stack=None)
+    return response_of(problem, asked.id)
 
 
-def _log_failure(
-    request: web.Request, request_id: str, error: Exception, *, stack: Exception | None
-) -> None:
+def _log_failure(asked: _Asked, error: Exception, *, stack: Exception | None) -> None:
     _log.error(
         "%s %s failed: %s: %s",
-        request.method,
-        route_of(request),
+        asked.method,
+        asked.route,
         type(error).__name__,
         str(error).partition("\n")[0],
         exc_info=stack,
-        extra={"request_id": request_id},
+        extra={"request_id": asked.id},
     )
 
 
-def _note(request: web.Request, status: int, seconds: float, request_id: str) -> None:
-    route = route_of(request)
-    method = request.method if request.method in _METHODS else "other"
-    request.app[API].metrics.observe_request(route, method, status, seconds)
+def _note(asked: _Asked, status: int, seconds: float, api: Api) -> None:
+    method = asked.method if asked.method in _METHODS else "other"
+    api.metrics.observe_request(asked.route, method, status, seconds)
     level = logging.DEBUG if status < _BAD else logging.INFO
     if _log.isEnabledFor(level):
         _log.log(
             level,
             "%s %s -> %d in %.1f ms",
             method,
-            route,
+            asked.route,
             status,
             seconds * 1000,
-            extra={"request_id": request_id},
+            extra={"request_id": asked.id},
         )

@@ -42,6 +42,9 @@ class BodyBudget:
 
 def content_type(request: web.Request, allowed: frozenset[str]) -> str:
     """Return the body's type. Raises a 415 problem unless it is in `allowed` and UTF-8."""
+    given = request.headers.get("Content-Type")
+    if given in allowed:  # spelled like this by nearly everybody
+        return given
     kind = request.content_type if "Content-Type" in request.headers else "none"
     charset = (request.charset or "utf-8").lower()
     if kind in allowed and charset in ("utf-8", "utf8"):
@@ -71,7 +74,7 @@ async def body(request: web.Request, limit: int) -> bytes:
     """
     try:
         if request.content.is_eof():  # it came along with the head: no timer needed
-            return await _collected(request, limit)
+            return _whole(request.content.read_nowait(), limit)
         async with asyncio.timeout(BODY_SECONDS):
             return await _collected(request, limit)
     except web.RequestPayloadError:
@@ -91,6 +94,12 @@ def too_large(limit: int, field: str = "body") -> Problem:
 
 def _broken(rule: str) -> Problem:
     return Problem(400, "malformed-body", f"body: {rule}", (Fault("body", rule),), dict(_LAST))
+
+
+def _whole(data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise too_large(limit)
+    return data
 
 
 async def _collected(request: web.Request, limit: int) -> bytes:

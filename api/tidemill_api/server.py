@@ -22,6 +22,7 @@ from tidemill_api.app import build
 from tidemill_api.context import Api
 from tidemill_api.protocol import ProblemProtocol
 from tidemill_api.running import database_ready, stop_waiting, working
+from tidemill_api.short import ShortWay
 
 DRAIN_SECONDS: Final = 20.0
 """How long requests in hand may take to finish after stop."""
@@ -65,7 +66,7 @@ async def listening(api: Api) -> AsyncGenerator[int]:
     runner = web.AppRunner(build(api), handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     try:
-        server = await _bound(runner, api.settings)
+        server = await _bound(runner, api)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -75,11 +76,12 @@ async def listening(api: Api) -> AsyncGenerator[int]:
         await runner.cleanup()
 
 
-async def _bound(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
-    host, port = settings.api_host, settings.api_port
+async def _bound(runner: web.AppRunner, api: Api) -> asyncio.Server:
+    host, port = api.settings.api_host, api.settings.api_port
     loop, manager = asyncio.get_running_loop(), runner.server
     if manager is None:
         raise RuntimeError("the runner is not set up")
+    manager.request_handler = ShortWay(api, manager.request_handler)
     options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
 
     def protocol() -> ProblemProtocol:
@@ -115,11 +117,13 @@ async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> boo
 def _announce(settings: Settings, port: int) -> None:
     place = f"{_shown(settings.api_host)}:{port}"
     _log.info("listening on http://%s", place)
-    _log.warning(
-        "AUTHENTICATION IS OFF: no tokens are configured; "
-        "whoever reaches %s may enqueue and read tasks",
-        place,
-    )
+    if not (settings.tokens_file or settings.tokens):
+        _log.warning(
+            "AUTHENTICATION IS OFF: no tokens are configured; whoever reaches %s may enqueue, read "
+            "and delete tasks. `tidemill tokens new --help` says how to make one, and "
+            "TIDEMILL_TOKENS_FILE names the file that holds them",
+            place,
+        )
 
 
 def _shown(host: str) -> str:

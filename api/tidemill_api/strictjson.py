@@ -65,7 +65,7 @@ def unstorable(text: str) -> str | None:
 
 
 def _decoded(data: bytes, where: str) -> str:
-    if not data.strip():
+    if not data or data.isspace():
         raise _bad(where, "must not be empty")
     try:
         return data.decode()

@@ -36,6 +36,7 @@ class Batcher(Generic[Item, Answer]):
         self._most_waiting = most_waiting
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._flights: set[asyncio.Task[None]] = set()
+        self._flying = 0
 
     async def submit(self, item: Item) -> Answer:
         """Return the answer for `item` once its batch is flushed.
@@ -46,8 +47,9 @@ class Batcher(Generic[Item, Answer]):
             raise Overloaded(f"{len(self._waiting)} requests are waiting for the database")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        # One that is done may still be listed: who got its answer may be here before its callbacks.
-        if sum(not flight.done() for flight in self._flights) < self._lanes:
+        # Not by `_flights`: who got an answer may be here before that flight's callbacks.
+        if self._flying < self._lanes:
+            self._flying += 1
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)
@@ -59,10 +61,13 @@ class Batcher(Generic[Item, Answer]):
             await asyncio.gather(*self._flights, return_exceptions=True)
 
     async def _fly(self) -> None:
-        while self._waiting:
-            size = min(self._most, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(size)]
-            await self._deliver(batch)
+        try:
+            while self._waiting:
+                size = min(self._most, len(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(size)]
+                await self._deliver(batch)
+        finally:
+            self._flying -= 1
 
     async def _deliver(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         answers: Sequence[Answer | BaseException]

@@ -8,8 +8,9 @@ from aiohttp import web
 from tidemill.errors import Fault, InvalidTask, TaskNotFound
 from tidemill.models import NewTask
 from tidemill.tracing import TRACEPARENT, TRACESTATE, of_request
-from tidemill_api import batches, checking, incoming, reading, strictjson
-from tidemill_api.context import API
+from tidemill_api import batches, checking, incoming, reading, strictjson, within
+from tidemill_api.auth.callers import caller_of
+from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
 from tidemill_api.requests.queries import WaitQuery
 from tidemill_api.shapes import tasks as shapes
@@ -20,7 +21,11 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 async def create(request: web.Request) -> web.Response:
     """Enqueue one task: 201, or 200 with the first task of a known idempotency key."""
-    api = request.app[API]
+    return await enqueue(request, request.app[API])
+
+
+async def enqueue(request: web.Request, api: Api) -> web.Response:
+    """Answer `create` with `api`: an enqueue that comes the short way belongs to no application."""
     reading.content_type(request, reading.JSON_TYPES)
     limit = api.settings.max_payload_bytes + reading.ENVELOPE_BYTES
     with api.bodies.holding(reading.expected_size(request, limit)):
@@ -28,12 +33,15 @@ async def create(request: web.Request) -> web.Response:
         task = checking.task_of(_with_key(strictjson.parse(data), request))
         _bound_payloads((task,), len(data), api.settings.max_payload_bytes)
         _trace((task,), request)
+        if (caller := caller_of(request)).queues is not None:
+            await within.placed(api, caller, (task,))
         check_payload(task, await api.types.checks((task,)))
         made = await api.enqueuer.one(task)
     location = f"{api.prefix}/api/tasks/{made.id}"
     if made.created:
         return answer(shapes.new_task_json(task, made), 201, Location=location)
-    if (known := await api.store.tasks.get(made.id)) is None:
+    known = await api.store.tasks.get(made.id)
+    if known is None or not caller.sees(known.queue):
         raise TaskNotFound(f"task {made.id} was removed; its idempotency key is still held")
     return answer(shapes.task_json(known), 200, Location=location)
 
@@ -50,6 +58,7 @@ async def create_many(request: web.Request) -> web.Response:
         tasks = await batches.tasks_of(_entries(data, kind, most))
         _bound_payloads(tasks, len(data), api.settings.max_payload_bytes, batch=True)
         _trace(tasks, request)
+        await within.placed(api, caller_of(request), tasks, batch=True)
         await batches.check_payloads(tasks, await api.types.checks(tasks, batch=True))
         made = await api.enqueuer.many(tasks)
     status = 201 if any(each.created for each in made) else 200
@@ -61,19 +70,20 @@ async def show(request: web.Request) -> web.Response:
     task_id = incoming.task_id(request)
     api = request.app[API]
     seconds = incoming.query_of(request, WaitQuery).wait if request.query else 0.0
-    task = await api.store.tasks.get(task_id)
-    if task is not None and seconds and not task.status.final:
+    task, caller = await api.store.tasks.get(task_id), caller_of(request)
+    if task is not None and seconds and not task.status.final and caller.sees(task.queue):
         await api.waits.until_ended(task_id, seconds, lambda: request.transport is None)
         task = await api.store.tasks.get(task_id)
-    if task is None:
+    if task is None or not caller.sees(task.queue):
         raise incoming.no_task(task_id)
     return answer(shapes.task_json(task))
 
 
 async def history(request: web.Request) -> web.Response:
     """Return what happened to a task, oldest first."""
-    task_id = incoming.task_id(request)
-    events = await request.app[API].store.tasks.history(task_id)
+    task_id, api = incoming.task_id(request), request.app[API]
+    await within.check_task(api, caller_of(request), task_id)
+    events = await api.store.tasks.history(task_id)
     if not events:
         raise incoming.no_task(task_id)
     return answer([shapes.event_json(event) for event in events])
