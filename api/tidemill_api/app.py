@@ -46,9 +46,9 @@ async def _find_place(app: web.Application) -> None:
     """Note where another application has mounted this one: nobody tells, but its routes know."""
     api, first = app[API], ENDPOINTS[0]
     api.prefix = app.router[first.name].canonical.removesuffix(first.path)
-    api.document = _document(api.prefix)
+    api.document = _document(api.prefix, api.guard.on)
 
 
 @cache  # the same for every application of a process that is mounted there
-def _document(prefix: str) -> bytes:
-    return encoded(document(ENDPOINTS, prefix))
+def _document(prefix: str, secured: bool) -> bytes:
+    return encoded(document(ENDPOINTS, prefix, secured=secured))

@@ -9,6 +9,7 @@ from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_api.auth.guard import Guard
+from tidemill_api.auth.source import TokenWatch, guard_of
 from tidemill_api.claims import Claims
 from tidemill_api.endings import Endings
 from tidemill_api.enqueue import Enqueuer
@@ -37,6 +38,7 @@ class Api:
     figures: QueueFigures
     metrics: ApiMetrics
     guard: Guard = field(default_factory=Guard)
+    watch: TokenWatch | None = None
     bodies: BodyBudget = field(default_factory=BodyBudget)
     log_pace: Pace = field(default_factory=Pace)
     prefix: str = ""
@@ -51,9 +53,13 @@ class Api:
 
     @classmethod
     def of(cls, settings: Settings, db: Database, hints: Hints) -> "Api":
-        """Return the parts of a server on `db`; nothing is started or connected."""
+        """Return the parts of a server on `db`; nothing is started or connected.
+
+        Raises ConfigurationError for tokens that cannot be used.
+        """
         store = Store.of(db)
         metrics = ApiMetrics()
+        guard, watch = guard_of(settings, metrics.registry)
         return cls(
             settings=settings,
             store=store,
@@ -66,6 +72,8 @@ class Api:
             health=Health(db),
             figures=QueueFigures(store.stats, metrics.registry),
             metrics=metrics,
+            guard=guard,
+            watch=watch,
         )
 
 

@@ -58,12 +58,14 @@ class Endpoint:
 
 PROBLEMS: Final[Mapping[int, str]] = {
     400: "malformed or invalid; each fault is named",
+    401: "no token, or one that is malformed, unknown or expired",
+    403: "the token lacks the scope, or is for other queues; the answer says which",
     404: "there is no such thing",
     408: "the body did not arrive in time",
     409: "what is there does not allow it; the answer says what",
     413: "the body or a payload is too large",
     415: "the content type is not one of those listed",
-    429: "the queue is full; Retry-After says when to try again",
+    429: "the queue is full, or the token past its rate; Retry-After says when to try again",
     500: "the server failed; its log has the request id",
     503: "overloaded, or the database is away; Retry-After says when to try again",
 }

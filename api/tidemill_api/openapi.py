@@ -7,23 +7,43 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 import tidemill
+from tidemill_api.auth.scopes import Scope
 from tidemill_api.endpoints import PROBLEMS, Endpoint, Parameter, Reply
 from tidemill_api.problems import PROBLEM_JSON
 from tidemill_api.responses.base import ProblemAnswer
 
 _REF: Final = "#/components/schemas/{model}"
+REFUSALS: Final = (401, 403, 429)
+"""What a guarded operation answers to those whom it does not let in."""
+
+SCHEME: Final = "token"
+SCHEMES: Final = {
+    "securitySchemes": {
+        SCHEME: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token with the scope that the operation names, or admin. Tokens may "
+            "be limited to queues.",
+        }
+    }
+}
 _PROBLEM: Final = {"$ref": _REF.format(model=ProblemAnswer.__name__)}
 Json = dict[str, Any]
 _Input = tuple[str, JsonSchemaMode, TypeAdapter[Any]]
 
 
-def document(endpoints: Iterable[Endpoint], prefix: str = "") -> Json:
-    """Return the document of `endpoints`, whose paths begin with `prefix`."""
+def document(endpoints: Iterable[Endpoint], prefix: str = "", *, secured: bool = False) -> Json:
+    """Return the document of `endpoints`, whose paths begin with `prefix`.
+
+    `secured`: they ask for tokens.
+    """
     listed = tuple(endpoints)
     schemas, components = _schemas(listed)
     paths: Json = {}
     for each in listed:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(
+            each, schemas, secured=secured
+        )
     return {
         "openapi": "3.1.0",
         **({"servers": [{"url": prefix}]} if prefix else {}),
@@ -34,7 +54,7 @@ def document(endpoints: Iterable[Endpoint], prefix: str = "") -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, **(SCHEMES if secured else {})},
     }
 
 
@@ -57,15 +77,19 @@ def _key(model: Any) -> str:
     return str(model)
 
 
-def _operation(endpoint: Endpoint, schemas: dict[str, Json]) -> Json:
+def _operation(endpoint: Endpoint, schemas: dict[str, Json], *, secured: bool) -> Json:
     replies = {str(s): _reply(r, schemas) for s, r in endpoint.replies.items()}
-    problems = {str(status): _problem(status) for status in (*endpoint.problems, 500)}
+    guarded = secured and endpoint.scope is not Scope.OPEN
+    statuses = (*endpoint.problems, *(REFUSALS if guarded else ()), 500)
+    problems = {str(status): _problem(status) for status in statuses}
     operation: Json = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "responses": {**problems, **replies},
     }
+    if secured:
+        operation["security"] = [{SCHEME: [endpoint.scope]}] if guarded else []
     parameters = [_parameter(each) for each in (*endpoint.parameters, *_query(endpoint))]
     if parameters:
         operation["parameters"] = parameters

@@ -30,7 +30,8 @@ def stop_waiting(api: Api) -> None:
 async def working(api: Api) -> AsyncGenerator[None]:
     """Run what `api`'s handlers need. At exit what was accepted is stored, then all ends."""
     duties = maintenance.duties(api.store, api.settings, api.hints.hint)
-    group = Group([api.hints, api.claims, api.waits, *duties], "api")
+    watches = [api.watch] if api.watch else []
+    group = Group([*watches, api.hints, api.claims, api.waits, *duties], "api")
     await group.start()
     try:
         yield

@@ -15,6 +15,9 @@ from tidemill_api.single import Shared
 from tidemill_api.strictjson import MAX_FAULTS
 
 FRESH_SECONDS: Final = 1.0
+DEFAULT_QUEUE: Final = "default"
+"""Where tasks go that name no queue, and whose type names none."""
+
 Checks = Mapping[str, PayloadCheck]
 
 
@@ -28,6 +31,7 @@ class TypeRegistry:
         self._load = load
         self._reject_unknown = reject_unknown
         self._compiled: dict[str, PayloadCheck] = {}
+        self._queues: dict[str, str] = {}
         self._checks: Shared[Checks] = Shared(self._read)
 
     async def checks(self, tasks: Sequence[NewTask], *, batch: bool = False) -> Checks:
@@ -43,17 +47,24 @@ class TypeRegistry:
         """See every type that was committed before this call. Raises DatabaseUnavailable."""
         await self._checks.get(0)
 
+    async def queues_of(self, tasks: Sequence[NewTask]) -> list[str]:
+        """Return the queue that each of `tasks` goes to: its own, its type's, or the default."""
+        await self._checks.get(FRESH_SECONDS)
+        return [each.queue or self._queues.get(each.type, DEFAULT_QUEUE) for each in tasks]
+
     def known(self, name: str) -> bool:
         """Return whether the type was registered when last read."""
         return name in self._compiled
 
     async def _read(self) -> Checks:
         compiled: dict[str, PayloadCheck] = {}
-        for each in await self._load():
+        types = await self._load()
+        for each in types:
             known = self._compiled.get(each.name)
             same = known is not None and known.schema == each.schema
             compiled[each.name] = known if known and same else PayloadCheck(each.name, each.schema)
         self._compiled = compiled
+        self._queues = {each.name: each.queue for each in types if each.queue}
         return compiled
 
 

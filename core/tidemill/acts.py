@@ -35,9 +35,13 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which tasks: those that match every field given. `error_type` is for dead letters."""
+    """Which tasks: those that match every field given. `error_type` is for dead letters.
+
+    `queues` are those that may be touched; None: all.
+    """
 
     queue: str | None = None
+    queues: tuple[str, ...] | None = None
     type: str | None = None
     status: Status | None = None
     priority: int | None = None

@@ -66,7 +66,9 @@ def _number(kind: Any, text: str, variable: str, known: About) -> Any:
 
 
 def masked(url: str) -> str:
-    """Return an address without its passwords."""
+    """Return an address without its passwords; of another secret, nothing."""
+    if url and "://" not in url:
+        return "***"
     try:
         parts = urlsplit(url)
     except ValueError:  # no address at all: who knows where its password is

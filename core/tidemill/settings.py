@@ -81,6 +81,14 @@ class Settings:
         group="api",
         choices=("on", "off"),
     )
+    tokens_file: str = setting(
+        "", "JSON file with the API's tokens, read again when it changes; none = no authentication",
+        group="api",
+    )  # fmt: skip
+    tokens: str = setting("", "the same JSON, instead of a file", group="api", secret=True)
+    open_metrics: str = setting(
+        "off", "whether /metrics answers without a token", group="api", choices=("on", "off")
+    )
     max_payload_bytes: int = setting(
         1_048_576, "largest payload as JSON", group="api", unit="bytes", least=1, most=67_108_864
     )

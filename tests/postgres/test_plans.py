@@ -88,9 +88,19 @@ MOST: Mapping[str, Mapping[str, int]] = {
     "bodies_share": {"tasks": BATCH},
     # so many as it is told to look at, in each place
     "tasks_select": {"ready": 10 * BATCH, "scheduled": 10 * BATCH, "tasks": 3 * BATCH},
+    "tasks_select of queues that may be touched": {
+        "ready": 10 * BATCH,
+        "scheduled": 10 * BATCH,
+        "tasks": 3 * BATCH,
+    },
     # planned while there were none, it sorts those that there are: for a page of a list
     "dead_letters": {"dead_letters": DEAD, "tasks": BATCH, "attempts": 2 * BATCH},
     "dead letters of a queue": {"dead_letters": DEAD, "tasks": BATCH, "attempts": 2 * BATCH},
+    "dead letters that may be seen": {
+        "dead_letters": DEAD,
+        "tasks": BATCH,
+        "attempts": 2 * BATCH,
+    },
     "unknown_returns": {},
     # for any number of workers the planner prefers to walk all leases in order: a worker died, rare
     "worker_expire": {"leases": 2 * LEASED},
@@ -173,7 +183,7 @@ def test_recover_asks_each_worker_for_a_range(full: Full, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("case", ["snapshots", "stats"])
+@pytest.mark.parametrize("case", ["snapshots", "stats", "stats of queues that may be seen"])
 def test_depth_is_counted_up_to_a_cap(full: Full, way: Way, case: str) -> None:
     rows = read(plans.scans(full.plan(way, case)))
     assert rows["ready"] <= QUEUES * 1000

@@ -67,12 +67,12 @@ async def lists(db: Database, settings: Settings) -> AsyncIterator[Lists]:
 
 async def prepare(connection: Any) -> None:
     await plans.prepare(connection, "tasks_list", *page())
-    await plans.prepare(connection, "workers_list", None, PAGE)
+    await plans.prepare(connection, "workers_list", None, PAGE, None)
 
 
 def page(status: str | None = None, kind: str | None = None) -> list[Any]:
     looked = STRETCH if kind else PAGE
-    return [status, None, kind, None, None, None, None, PAGE, looked]
+    return [status, None, kind, None, None, None, None, PAGE, looked, None]
 
 
 def by_index(found: list[plans.Scan]) -> dict[str, float]:
@@ -116,5 +116,5 @@ async def test_the_walk_ends_in_the_newest_days(lists: Lists, way: Way) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_workers_count_their_own_leases(lists: Lists, way: Way) -> None:
-    read = by_index(await lists.scans(way, "workers_list", None, PAGE))
+    read = by_index(await lists.scans(way, "workers_list", None, PAGE, None))
     assert read["leases"] <= PAGE * TASKS / 5 / 100 + 1

@@ -23,7 +23,7 @@ _BAD_HTTP = "urn:tidemill:problem:bad-http"
 @cache
 def spec() -> dict[str, Any]:
     """Return the document."""
-    return document(ENDPOINTS)
+    return document(ENDPOINTS, secured=True)
 
 
 def operation_of(method: str, path: str) -> tuple[str, Mapping[str, Any]] | None:

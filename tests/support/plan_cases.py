@@ -119,15 +119,23 @@ CASES: Final[Mapping[str, Case]] = {
     "bodies_share": Case("bodies_share", lambda s: [s.dead]),
     "tasks_select": Case(
         "tasks_select",
-        lambda _: [BATCH, None, ["queued", "scheduled"], "q1", *[None] * 5, 10 * BATCH],
+        lambda _: [BATCH, None, ["queued", "scheduled"], "q1", *[None] * 5, 10 * BATCH, None],
     ),
-    "dead_letters": Case("dead_letters", lambda _: [*[None] * 5, BATCH]),
-    "dead letters of a queue": Case("dead_letters", lambda _: ["q1", *[None] * 4, BATCH]),
+    "tasks_select of queues that may be touched": Case(
+        "tasks_select",
+        lambda _: [BATCH, None, ["queued", "scheduled"], *[None] * 6, 10 * BATCH, ["q1", "q2"]],
+    ),
+    "dead_letters": Case("dead_letters", lambda _: [*[None] * 5, BATCH, None]),
+    "dead letters of a queue": Case("dead_letters", lambda _: ["q1", *[None] * 4, BATCH, None]),
+    "dead letters that may be seen": Case(
+        "dead_letters", lambda _: [*[None] * 5, BATCH, ["q1", "q2"]]
+    ),
     "unknown_returns": Case("unknown_returns", lambda s: [s.leased, _hour_ago()]),
     "worker_leases": Case("worker_leases", lambda s: [3, s.tokens]),
     "worker_cancels": Case("worker_cancels", lambda _: [3]),
     "snapshots": Case("snapshots", lambda _: [1000, 60.0]),
-    "stats": Case("stats", lambda _: [60.0]),
+    "stats": Case("stats", lambda _: [60.0, None]),
+    "stats of queues that may be seen": Case("stats", lambda _: [60.0, ["q1", "q2"]]),
 }
 
 _SMALL = "a table of some rows: queues, limits, types, workers or schedules"
@@ -166,6 +174,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
             "worker_leave",
             "worker_predecessors",
             "worker_process",
+            "worker_queues",
             "worker_register",
             "worker_seen",
         ),

@@ -10,7 +10,7 @@ from tidemill_api.auth.scopes import Scope
 from tidemill_api.problems import Problem
 
 _CALLER: Final = "tidemill_caller"
-_FORBIDDEN: Final = 403
+FORBIDDEN: Final = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +59,4 @@ def note_caller(request: web.Request, caller: Caller) -> None:
 def not_for(queue: str, where: str = "") -> Problem:
     """Return the problem of a token that is limited to other queues."""
     told = f"{where}: " if where else ""
-    return Problem(_FORBIDDEN, "forbidden", f"{told}the token is not for queue {queue[:80]}")
+    return Problem(FORBIDDEN, "forbidden", f"{told}the token is not for queue {queue[:80]}")

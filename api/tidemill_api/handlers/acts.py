@@ -8,13 +8,11 @@ from aiohttp import web
 
 from tidemill.acts import Act, Verdict
 from tidemill.errors import Conflict
-from tidemill_api import incoming
+from tidemill_api import incoming, within
+from tidemill_api.auth.callers import caller_of
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
 from tidemill_api.shapes.tasks import task_json
-
-ACTOR: Final = "api"
-"""Who acts, as a task's history shows it."""
 
 _CANCEL: Final = "only a queued, scheduled or running task can be cancelled"
 _RETRY: Final = "only a scheduled or failed task can be retried"
@@ -24,14 +22,15 @@ _DELETE: Final = "a running task cannot be deleted: cancel it first"
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a task: 200 where it waited, 202 where its worker has to be told."""
     api, task_id = await asked_for(request)
-    act = checked(await api.store.acts.cancel([task_id], actor=ACTOR), task_id, _CANCEL)
+    acts = await api.store.acts.cancel([task_id], actor=caller_of(request).name)
+    act = checked(acts, task_id, _CANCEL)
     return answer(await _current(api, task_id), 202 if act.verdict is Verdict.REQUESTED else 200)
 
 
 async def retry(request: web.Request) -> web.Response:
     """Run a scheduled task now, or replay a failed one."""
     api, task_id = await asked_for(request)
-    acts = await api.store.acts.retry([task_id], actor=ACTOR)
+    acts = await api.store.acts.retry([task_id], actor=caller_of(request).name)
     return await retried(api, acts, task_id, _RETRY)
 
 
@@ -43,10 +42,12 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def asked_for(request: web.Request) -> tuple[Api, UUID]:
-    """Return the task that an act without a body is for."""
+    """Return the task that an act without a body is for. Raises TaskNotFound for another's."""
     task_id = incoming.task_id(request)
     await incoming.no_body(request)
-    return request.app[API], task_id
+    api = request.app[API]
+    await within.check_task(api, caller_of(request), task_id)
+    return api, task_id
 
 
 async def retried(api: Api, acts: Mapping[UUID, Act], task_id: UUID, rule: str) -> web.Response:

@@ -7,9 +7,10 @@ from typing import Final
 
 from aiohttp import web
 
-from tidemill.models import queue_name_pattern
+from tidemill.models import Extension, Lease, queue_name_pattern
 from tidemill.store.endings import Ended
-from tidemill_api import incoming, reading
+from tidemill_api import incoming, reading, within
+from tidemill_api.auth.callers import Caller, caller_of
 from tidemill_api.claims import Asked
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
@@ -34,7 +35,8 @@ async def claim(request: web.Request) -> web.Response:
     if not _NAME.fullmatch(name):
         raise incoming.not_found("queue", name)
     wait = incoming.query_of(request, ClaimQuery).wait
-    body = await incoming.body_of(request, ClaimRequest)
+    body, api = await incoming.body_of(request, ClaimRequest), request.app[API]
+    await within.check_worker(api, caller_of(request), body.worker_id)
     asked = Asked(
         queue=name,
         worker_id=body.worker_id,
@@ -43,7 +45,7 @@ async def claim(request: web.Request) -> web.Response:
         lease_seconds=body.lease_seconds,
         wait=wait,
     )
-    claimed = await request.app[API].claims.claim(asked, lambda: request.transport is None)
+    claimed = await api.claims.claim(asked, lambda: request.transport is None)
     tasks = [claimed_json(task) for task in claimed.tasks]
     return answer({"tasks": tasks, "draining": claimed.draining})
 
@@ -52,11 +54,16 @@ async def extend(request: web.Request) -> web.Response:
     """Keep leases and the worker alive, and tell what it should know."""
     api = request.app[API]
     asked = await incoming.body_of(request, ExtendRequest)
-    leases = [each.lease for each in asked.leases]
+    caller = caller_of(request)
+    await within.check_worker(api, caller, asked.worker_id)
+    seen = await within.seen(api, caller, [each.task_id for each in asked.leases])
+    ours = [each for each in asked.leases if each.task_id in seen]
+    leases = [each.lease for each in ours]
     seconds = asked.lease_seconds or api.settings.lease_seconds
-    extensions = await api.store.leases.extend(leases, seconds)
+    known = {each.lease: each for each in await api.store.leases.extend(leases, seconds)}
+    extensions = [known.get(each.lease, _lost(each.lease)) for each in asked.leases]
     await api.store.leases.progress(
-        {each.lease: each.progress.text() for each in asked.leases if each.progress is not None}
+        {each.lease: each.progress.text() for each in ours if each.progress is not None}
     )
     state, released = await api.claims.beat(
         asked.worker_id, keep=leases if asked.release_others else None
@@ -75,29 +82,42 @@ async def complete(request: web.Request) -> web.Response:
     api = request.app[API]
     asked = await incoming.body_of(request, CompleteRequest, reading.MAX_BATCH_BYTES)
     _bound_results(asked.leases, api.settings.max_payload_bytes)
-    return await _recorded(api, [each.value() for each in asked.leases])
+    return await _recorded(api, caller_of(request), [each.value() for each in asked.leases])
 
 
 async def fail(request: web.Request) -> web.Response:
     """Record failures; the tasks' policies say whether they run again."""
     asked = await incoming.body_of(request, FailRequest, reading.MAX_BATCH_BYTES)
-    return await _recorded(request.app[API], [each.value() for each in asked.leases])
+    ends = [each.value() for each in asked.leases]
+    return await _recorded(request.app[API], caller_of(request), ends)
 
 
 async def release(request: web.Request) -> web.Response:
     """Take tasks back, uncharged."""
     asked = await incoming.body_of(request, ReleaseRequest)
-    return await _recorded(request.app[API], [each.value() for each in asked.leases])
+    ends = [each.value() for each in asked.leases]
+    return await _recorded(request.app[API], caller_of(request), ends)
 
 
 async def snooze(request: web.Request) -> web.Response:
     """Put tasks off, uncharged."""
     asked = await incoming.body_of(request, SnoozeRequest)
-    return await _recorded(request.app[API], [each.value() for each in asked.leases])
+    ends = [each.value() for each in asked.leases]
+    return await _recorded(request.app[API], caller_of(request), ends)
 
 
-async def _recorded(api: Api, ends: Sequence[Ended]) -> web.Response:
-    held = await api.endings.record(ends)
+def _lost(lease: Lease) -> Extension:
+    return Extension(lease=lease, held=False, cancel_requested=False)
+
+
+async def _recorded(api: Api, caller: Caller, ends: Sequence[Ended]) -> web.Response:
+    """Record the ends of tasks that are there for `caller`; of others the lease is lost."""
+    if caller.queues is None:
+        return answer(ends_json((end.lease for end in ends), await api.endings.record(ends)))
+    seen = await within.seen(api, caller, [end.lease.task_id for end in ends])
+    ours = [end for end in ends if end.lease.task_id in seen]
+    verdicts = iter(await api.endings.record(ours) if ours else ())
+    held = [next(verdicts) if end.lease.task_id in seen else False for end in ends]
     return answer(ends_json((end.lease for end in ends), held))
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from tidemill.errors import Fault
 from tidemill.models import queue_name_pattern
 from tidemill_api import incoming
+from tidemill_api.auth.callers import caller_of
 from tidemill_api.checking import invalid
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
@@ -19,8 +20,8 @@ _NAME: Final = re.compile(queue_name_pattern)
 
 async def show_all(request: web.Request) -> web.Response:
     """Return all queues by name."""
-    queues = await request.app[API].store.queues.all()
-    return answer({"queues": [queue_json(each) for each in queues]})
+    queues, caller = await request.app[API].store.queues.all(), caller_of(request)
+    return answer({"queues": [queue_json(each) for each in queues if caller.sees(each.name)]})
 
 
 async def show(request: web.Request) -> web.Response:

@@ -9,7 +9,8 @@ from tidemill.errors import Fault
 from tidemill.jsontext import dumps
 from tidemill.schedules import NewSchedule, schedule_name_pattern
 from tidemill.store.firing import EnqueueRules
-from tidemill_api import incoming, reading
+from tidemill_api import incoming, reading, within
+from tidemill_api.auth.callers import caller_of
 from tidemill_api.checking import invalid
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
@@ -23,13 +24,18 @@ _NAME: Final = re.compile(schedule_name_pattern)
 
 async def show_all(request: web.Request) -> web.Response:
     """Return all schedules by name."""
-    schedules = await request.app[API].store.schedules.list()
-    return answer({"schedules": [schedule_json(each) for each in schedules]})
+    api, caller = request.app[API], caller_of(request)
+    shown = [
+        schedule_json(each)
+        for each in await api.store.schedules.list()
+        if await within.visible(api, caller, each.definition)
+    ]
+    return answer({"schedules": shown})
 
 
 async def show(request: web.Request) -> web.Response:
     """Return a schedule."""
-    api, name = _named(request)
+    api, name = await _named(request)
     schedule = await api.store.schedules.get(name)
     if schedule is None:
         raise incoming.not_found("schedule", name)
@@ -43,6 +49,7 @@ async def put(request: web.Request) -> web.Response:
         rule = "must be a name of at most 200 letters, digits and _.:-"
         raise invalid(Fault("name", rule, name))
     new = (await incoming.body_of(request, ScheduleRequest)).value(name)
+    new = await within.scheduled(api, caller_of(request), new)
     await _check_task(api, new)
     schedule, created = await api.store.schedules.put(new)
     return answer(schedule_json(schedule), 201 if created else 200)
@@ -80,7 +87,7 @@ async def run(request: web.Request) -> web.Response:
 
 async def slots(request: web.Request) -> web.Response:
     """Return the next slots, and the latest that fired."""
-    api, name = _named(request)
+    api, name = await _named(request)
     count = incoming.query_of(request, SlotsQuery).count
     upcoming = await api.store.schedules.upcoming(name, count)
     return answer(slots_json(upcoming, await api.store.schedules.fired(name, count)))
@@ -96,11 +103,12 @@ async def _check_task(api: Api, new: NewSchedule) -> None:
 
 async def _act(request: web.Request) -> tuple[Api, str]:
     await incoming.no_body(request)
-    return _named(request)
+    return await _named(request)
 
 
-def _named(request: web.Request) -> tuple[Api, str]:
-    name = request.match_info["name"]
+async def _named(request: web.Request) -> tuple[Api, str]:
+    api, name = request.app[API], request.match_info["name"]
     if not _NAME.fullmatch(name):
         raise incoming.not_found("schedule", name)
-    return request.app[API], name
+    await within.check_schedule(api, caller_of(request), name)
+    return api, name

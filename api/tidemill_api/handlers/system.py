@@ -7,6 +7,7 @@ from aiohttp import web
 
 import tidemill
 from tidemill import schema
+from tidemill_api.auth.callers import caller_of
 from tidemill_api.context import API
 from tidemill_api.encoding import JSON, answer
 from tidemill_api.shapes.stats import stats_json
@@ -47,7 +48,8 @@ async def version(_request: web.Request) -> web.Response:
 
 async def stats(request: web.Request) -> web.Response:
     """Return the figures of the system and of each queue."""
-    return answer(stats_json(await request.app[API].store.stats.stats()))
+    seen = caller_of(request).listed
+    return answer(stats_json(await request.app[API].store.stats.stats(seen)))
 
 
 async def health(request: web.Request) -> web.Response:

@@ -5,7 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
-from tidemill_api import incoming
+from tidemill_api import incoming, within
+from tidemill_api.auth.callers import caller_of
 from tidemill_api.context import API
 from tidemill_api.encoding import answer
 from tidemill_api.requests.leases import RegisterRequest
@@ -17,6 +18,7 @@ async def register(request: web.Request) -> web.Response:
     """Announce a worker process."""
     api = request.app[API]
     asked = await incoming.body_of(request, RegisterRequest)
+    within.check_registration(caller_of(request), asked.queues)
     worker = await api.store.workers.register(asked.value())
     told = {
         "worker_id": worker.id,
@@ -28,8 +30,11 @@ async def register(request: web.Request) -> web.Response:
 
 async def leave(request: web.Request) -> web.Response:
     """Sign a worker off; what it still holds goes back, uncharged."""
-    text = request.match_info["id"]
+    api, text = request.app[API], request.match_info["id"]
     await incoming.no_body(request)
-    if not _ID.fullmatch(text) or not await request.app[API].claims.sign_off(int(text)):
+    if not _ID.fullmatch(text):
+        raise incoming.not_found("worker", text)
+    await within.check_worker(api, caller_of(request), int(text))
+    if not await api.claims.sign_off(int(text)):
         raise incoming.not_found("worker", text)
     return web.Response(status=204)

@@ -114,6 +114,7 @@ class BulkStore:
             tasks.created_before,
             tasks.error_type,
             looking,
+            None if tasks.queues is None else list(tasks.queues),
         )
         looked, last = rows[0]["looked"], rows[0]["last"]
         ids = [row["task_id"] for row in rows if row["task_id"] is not None]

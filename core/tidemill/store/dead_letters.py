@@ -1,5 +1,6 @@
 """Dead letters: tasks that failed for good. Replay and deletion are acts (`store.acts`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,10 +41,15 @@ class DeadLetterStore:
         error_type: str | None = None,
         before: tuple[datetime, UUID] | None = None,
         limit: int = 100,
+        queues: Sequence[str] | None = None,
     ) -> list[DeadLetter]:
-        """Return those that match, newest first; `before` goes on after (failed_at, task_id)."""
+        """Return those that match, newest first; `before` goes on after (failed_at, task_id).
+
+        `queues` are those that may be seen; None: all.
+        """
         at, last = before or (None, None)
+        seen = None if queues is None else list(queues)
         rows = await self._db.fetch(
-            sql.load("dead_letters"), queue, type, error_type, at, last, limit
+            sql.load("dead_letters"), queue, type, error_type, at, last, limit, seen
         )
         return [DeadLetter(**(dict(row) | {"error": loads(row["error"])})) for row in rows]

@@ -33,12 +33,15 @@ class Wanted:
     name: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    queues: Sequence[str] | None = None
+    """Those that may be seen; None: all"""
 
     @property
     def by_place(self) -> bool:
         """Whether every task that is looked at is one to list."""
         walked = self.status not in (Status.SUCCEEDED, Status.CANCELLED)
-        return walked and self.queue is None and self.type is None and self.name is None
+        filters = (self.queue, self.queues, self.type, self.name)
+        return walked and all(each is None for each in filters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +124,15 @@ class ListingStore:
                 return Page(found, last)
             before, stretch = last, min(stretch * _GROWTH, _LONGEST_STRETCH)
 
-    async def workers(self, *, after: int | None = None, limit: int = 1000) -> list[ListedWorker]:
-        """Return up to `limit` workers with ids above `after`, in order."""
-        rows = await self._db.fetch(sql.load("workers_list"), after, limit)
+    async def workers(
+        self, *, after: int | None = None, limit: int = 1000, queues: Sequence[str] | None = None
+    ) -> list[ListedWorker]:
+        """Return up to `limit` workers with ids above `after`, in order.
+
+        With `queues`, those that claim from one of them, and of what they hold the tasks of these.
+        """
+        seen = None if queues is None else list(queues)
+        rows = await self._db.fetch(sql.load("workers_list"), after, limit, seen)
         return [ListedWorker(**dict(row)) for row in rows]
 
     async def _stretch(
@@ -140,6 +149,7 @@ class ListingStore:
             wanted.created_before,
             most,
             looking,
+            None if wanted.queues is None else list(wanted.queues),
         )
 
 

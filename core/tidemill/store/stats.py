@@ -16,9 +16,10 @@ class StatsStore:
         """Work on `db`."""
         self._db = db
 
-    async def stats(self) -> Stats:
-        """Return the figures of every queue and their sum, all of one moment."""
-        rows = await self._db.fetch(sql.load("stats"), RATE_SECONDS)
+    async def stats(self, queues: Sequence[str] | None = None) -> Stats:
+        """Return the figures of `queues` (None: of all) and their sum, all of one moment."""
+        seen = None if queues is None else list(queues)
+        rows = await self._db.fetch(sql.load("stats"), RATE_SECONDS, seen)
         return Stats(counts=_counts(rows), queues=tuple(_queue(row) for row in rows))
 
 

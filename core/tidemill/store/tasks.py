@@ -51,6 +51,11 @@ class TaskStore:
         rows = await self._db.fetch(sql.load("ended"), list(ids))
         return {row["asked"]: None if row["id"] is None else _task(row) for row in rows}
 
+    async def queues(self, ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Return the queue of each of these tasks that exists."""
+        rows = await self._db.fetch(sql.load("statuses"), list(ids))
+        return {row["task_id"]: row["queue"] for row in rows}
+
     async def history(self, task_id: UUID) -> list[HistoryEvent]:
         """Return what happened to the task, oldest first; empty when there is no such task."""
         # One snapshot: an end recorded between the two reads would stand beside "running".

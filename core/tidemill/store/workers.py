@@ -63,6 +63,11 @@ class WorkerStore:
             known=True, epoch=row["epoch"], draining=row["draining"], cordoned=row["cordoned"]
         )
 
+    async def queues(self, worker_id: int) -> list[str] | None:
+        """Return what it said it claims from (`*`: all); None when nobody knows it."""
+        found = await self._db.fetchval(sql.load("worker_queues"), worker_id)
+        return None if found is None else list(found)
+
     async def leave(self, worker: WorkerIdentity) -> None:
         """Say goodbye: nothing is claimed for it any more."""
         await self._db.execute(sql.load("worker_leave"), worker.id)

@@ -1,5 +1,6 @@
 -- Purpose: exact figures of each queue: folded buckets plus what is not folded yet, in one snapshot.
--- Parameters: $1 length in seconds of the window for rates.
+-- Parameters: $1 length in seconds of the window for rates; $2 names of the queues that may be seen, or
+--   null for all.
 -- Locks: none.
 -- Plan: the "all" rows and recent 10 s rows of throughput by primary key, the unfolded deltas, and the
 --   head of each queue; never the tasks.
@@ -42,4 +43,5 @@ SELECT q.name, q.paused OR q.owner_paused AS paused,
           SELECT x.ready_at FROM tidemill.ready x WHERE x.queue_id = q.id
            ORDER BY x.priority DESC, x.lane, x.seq LIMIT 1000) AS first
   ) AS head ON true
+ WHERE $2::text[] IS NULL OR q.name = ANY ($2)
  ORDER BY q.name

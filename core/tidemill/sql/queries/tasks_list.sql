@@ -2,7 +2,8 @@
 --   returns those that the filters admit, with how far it looked; a task without id ends the list
 --   where none was admitted.
 -- Parameters: $1 status, $2 queue, $3 type, $4 name, $5 id to start below, $6 created at or after,
---   $7 created before (each null: any), $8 most tasks to return, $9 most tasks to look at.
+--   $7 created before (each null: any), $8 most tasks to return, $9 most tasks to look at; $10 names
+--   of the queues that may be seen, or null for all.
 -- Locks: none.
 -- Plan: the status says where to walk, by index from $5 down: ready, scheduled, leases and
 --   dead_letters by task; attempts, all days merged, for tasks that ended otherwise, so that a large
@@ -46,6 +47,7 @@ WITH bounds AS MATERIALIZED (
          SELECT t.id FROM tidemill.tasks t
           WHERE w.fits AND t.id = w.id
             AND ($2::text IS NULL OR t.queue_id = (SELECT q.id FROM tidemill.queues q WHERE q.name = $2))
+            AND ($10::text[] IS NULL OR t.queue_id = ANY (ARRAY(SELECT q.id FROM tidemill.queues q WHERE q.name = ANY ($10))))
             AND ($3::text IS NULL OR t.type = $3)
             AND ($4::text IS NULL OR t.name = $4)
             AND ($6 IS NULL OR t.created_at >= $6) AND ($7 IS NULL OR t.created_at < $7)

@@ -4,7 +4,7 @@
 -- Parameters: $1 most tasks; $2 the id to go on after, or null; $3 statuses to look for, of queued,
 --   scheduled, running and failed; and what to match, null for anything: $4 queue, $5 type,
 --   $6 priority, $7 created at or after, $8 created before, $9 type of the error of a dead letter;
---   $10 most tasks to look at.
+--   $10 most tasks to look at; $11 names of the queues that may be touched, or null for all.
 -- Locks: none: the act looks again.
 -- Plan: of each place asked for, the next $10 by the unique key on task_id, of which the first $10
 --   together; bodies by primary key. Bounded, for nothing keeps the planner from sorting all that
@@ -42,6 +42,7 @@ WITH bounds AS MATERIALIZED (
      CROSS JOIN LATERAL (
         SELECT t.type, t.priority, t.created_at FROM tidemill.tasks t WHERE t.id = w.task_id LIMIT 1) AS body
      WHERE ($4::text IS NULL OR w.queue_id = (SELECT q.id FROM tidemill.queues q WHERE q.name = $4::text))
+       AND ($11::text[] IS NULL OR w.queue_id = ANY (ARRAY(SELECT q.id FROM tidemill.queues q WHERE q.name = ANY ($11))))
        AND ($5::text IS NULL OR body.type = $5::text)
        AND ($6::smallint IS NULL OR body.priority = $6::smallint)
        AND ($7::timestamptz IS NULL OR body.created_at >= $7::timestamptz)
