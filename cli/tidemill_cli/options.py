@@ -11,6 +11,7 @@ import click
 from tidemill.errors import ConfigurationError
 from tidemill.setting import about, variable_of
 from tidemill.settings import Settings
+from tidemill.unheeded import unheeded
 
 ALIASES = {"api_host": "--host", "api_port": "--port", "queues": "--queue"}
 """Options with another name than their setting's; `--queue` may be given more than once."""
@@ -32,12 +33,15 @@ Command = Callable[..., Any]
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command one option for each named setting, and pass it the loaded `Settings`.
 
-    Variables fill what no option gives, so settings without an option work too.
+    Variables fill what no option gives, so settings without an option work too. A command without
+    a log says itself which variables have no effect.
     """
 
     def decorate(command: Command) -> Command:
         def loaded(**given: Any) -> Any:
             overrides = {name: given.pop(name) for name in names}
+            for sentence in () if "log_format" in names else unheeded(os.environ):
+                click.echo(f"tidemill: {sentence}", err=True)
             return command(Settings.load(os.environ, **overrides), **given)
 
         update_wrapper(loaded, command)

@@ -8,6 +8,7 @@ process that embeds a worker keeps its own logging, and may add `TaskFields` and
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -15,6 +16,9 @@ from typing import Any, TextIO
 from tidemill.redaction import MASK, hide, is_secret_name, redact, redact_value
 from tidemill.sdk.context import current
 from tidemill.settings import Settings
+from tidemill.unheeded import unheeded
+
+log = logging.getLogger("tidemill")
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _DIM, _PLAINLY = "\033[2m", "\033[0m"
@@ -22,7 +26,10 @@ _LEVEL_COLOURS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[
 
 
 def configure(settings: Settings, *, component: str, stream: TextIO | None = None) -> None:
-    """Send this process's log to `stream` (default: standard error) as `settings` say."""
+    """Send this process's log to `stream` (default: standard error) as `settings` say.
+
+    Begins with a warning for each variable that looks like a setting and is none.
+    """
     hide(settings)
     target: TextIO = stream or sys.stderr
     terminal = target.isatty()
@@ -35,6 +42,8 @@ def configure(settings: Settings, *, component: str, stream: TextIO | None = Non
     root.setLevel(settings.log_level.upper())
     for chatty in ("aiohttp.access", "asyncio", "urllib3", "kubernetes"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for sentence in unheeded(os.environ):
+        log.warning(sentence)
 
 
 class TaskFields(logging.Filter):
