@@ -52,6 +52,9 @@ check: setup ## what CI runs, in the same order: format, lint, types, layers, te
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
 
+fuzz: setup ## requests made up from /openapi.json, other ones each time, for SECONDS (default 600)
+	@exec $(BIN)/python -m tests.support.schema_fuzz $(or $(SECONDS),600)
+
 fmt: setup ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
@@ -128,6 +131,6 @@ clean: ## remove what was built; .venv, and the data of `make run`, stay
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup run db-shell doctor migrate-up migrate-down test check fmt lint types build docs schema lock bench \
+.PHONY: help setup run db-shell doctor migrate-up migrate-down test check fuzz fmt lint types build docs schema lock bench \
 	docker-build up down destroy logs ps config run-k8s k8s-down cluster-up cluster-down \
 	check-tools clean

@@ -12,9 +12,16 @@ from tidemill.store import Store
 from tidemill.store.queues import Owner, QueueSettings
 
 OF_EACH = 5
-QUEUE, FULL, OWNED, EMPTY, LATE = "mail", "full", "owned", "empty", "late"
-TYPE, PAUSED_TYPE, SCHEDULE = "resize", "report", "nightly"
+QUEUE, FULL, OWNED, STRICT = "mail", "full", "owned", "strict"
+TYPE, PAUSED_TYPE, GONE_TYPE, SCHEDULE = "resize", "report", "gone", "nightly"
 _SCHEMA = {"type": "object", "properties": {"photo": {"type": "integer"}}, "required": ["photo"]}
+LOSE_TYPE = f"""
+CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER lose BEFORE INSERT ON tidemill.task_types
+   FOR EACH ROW WHEN (NEW.name = '{GONE_TYPE}') EXECUTE FUNCTION public.lose();
+"""
+"""Lets a type be gone as soon as it is registered, as when somebody deletes it meanwhile."""
+
 _ERROR = {"type": "ValueError", "message": "no such photo"}
 
 
@@ -38,6 +45,7 @@ async def seed(store: Store) -> Seeds:
     ):
         made[status] = await _enqueue(store)
         claimed = await storage.claim(store, worker, queues=[QUEUE], lease_seconds=3600.0)
+        assert {each.id for each in claimed} == {*made[status]}
         if outcome is not None:
             await store.leases.finish(storage.ends(claimed, outcome, error=_ERROR))
     made[Status.CANCELLED] = await _enqueue(store)
@@ -48,15 +56,15 @@ async def seed(store: Store) -> Seeds:
 
 
 async def _names(store: Store) -> None:
-    await store.queues.put(QUEUE, {"max_running": 1000})
-    await store.queues.put(EMPTY, {"unknown_types": "reject"})
+    await store.queues.put(QUEUE, {"max_retries": 5})
+    await store.queues.put(STRICT, {"unknown_types": "reject"})
     await store.queues.put(FULL, {"max_depth": 1})
     await store.queues.configure(OWNED, QueueSettings(max_running=5), Owner("uid", "ns/owned"))
     await store.types.register(
         [TaskType(name=TYPE, schema=_SCHEMA, queue=QUEUE), TaskType(name=PAUSED_TYPE)], app="seeds"
     )
     await store.types.pause(PAUSED_TYPE)
-    await store.schedules.put(NewSchedule(name=SCHEDULE, cron="0 3 * * *", type="t", queue=LATE))
+    await store.schedules.put(NewSchedule(name=SCHEDULE, cron="0 3 * * *", type="t", queue=FULL))
     await store.tasks.enqueue([NewTask(type="t", queue=FULL)])
 
 
