@@ -37,8 +37,10 @@ def _besides(path: str) -> str:
     So /api/tasks/batch is no task: another method there is answered 405, with its own `Allow`.
     """
     start, _, end = path.rpartition("/")
-    siblings = {each.path.rpartition("/") for each in ENDPOINTS} if _ANY.fullmatch(end) else set()
-    words = sorted(word for place, _, word in siblings if place == start and word != end)
+    if not _ANY.fullmatch(end):
+        return ""
+    others = (each.path.rpartition("/") for each in ENDPOINTS)
+    words = sorted({word for place, _, word in others if place == start and word != end})
     return f"(?!(?:{'|'.join(words)})$)" if words else ""
 
 
