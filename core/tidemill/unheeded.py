@@ -22,7 +22,7 @@ OTHERS: Final = re.compile(
 
 
 def unheeded(environ: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each variable that nothing reads, without its value: it may be secret."""
+    """Return a sentence for each variable that nothing reads; never its value, it may be secret."""
     known = [variable_of(each.name) for each in fields(Settings)]
     names = sorted(
         name

@@ -1,6 +1,7 @@
 """A worker, put together: what `tidemill worker` runs, and what a process of your own may embed."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -18,11 +19,14 @@ from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill.store.remaining import Remaining, RemainingStore
 from tidemill_worker import metrics
+from tidemill_worker.advice import unknown_queues
 from tidemill_worker.burst import Burst
 from tidemill_worker.drain import Drained, drain, leave
 from tidemill_worker.gauges import Figures
 from tidemill_worker.waiting import first_of
 from tidemill_worker.wiring import Wiring
+
+log = logging.getLogger("tidemill.worker")
 
 
 class Worker:
@@ -189,6 +193,15 @@ class Worker:
         await store.types.register(self._app.types(), app=app)
         await store.schedules.register(self._app.schedules, app=app)
         await self._parts.registration.enter()
+        await self._advise()
+
+    async def _advise(self) -> None:
+        """Log what may be a mistake in how this worker was started."""
+        parts = self._parts
+        if parts.queues is not None:
+            known = [each.name for each in await parts.store.queues.list()]
+            for misspelt, sentence in unknown_queues(parts.queues, known):
+                log.log(logging.WARNING if misspelt else logging.INFO, sentence)
 
     async def _start_background(self) -> None:
         parts, settings = self._parts, self._settings
