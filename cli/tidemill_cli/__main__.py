@@ -43,6 +43,7 @@ COMMANDS = {
     "operator": Entry("run_operator", "Run the Kubernetes operator."),
     "migrate": Entry("migrate", "Bring the database to this version's schema."),
     "types": Entry("task_types", "Register an app's task types."),
+    "tokens": Entry("tokens", "Make and revoke tokens for the HTTP API."),
     "doctor": Entry("doctor", "Say what is wrong with the database, and what to do about it."),
     "config": Entry("config", "Show every setting: meaning, value, default, variable."),
 }

@@ -12,6 +12,7 @@
     │   └── IdempotencyConflict
     ├── QueueFull               `max_depth` reached; try again after `retry_after` seconds
     ├── Overloaded              this process has as much waiting as it takes; try again
+    │   └── RateLimited         the API's token is past its rate; nothing was done; try again
     ├── NoResult                what `handle.result()` raises of a task that ended without one
     │   ├── TaskFailed          carries the error's type, message and traceback, and the attempts
     │   ├── TaskCancelled       it was cancelled, or had expired before it could start
@@ -110,6 +111,10 @@ class Overloaded(TidemillError):
         """Keep `retry_after` in seconds."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RateLimited(Overloaded):
+    """The token is past its rate of requests; nothing was done. See `retry_after` (seconds)."""
 
 
 class NoResult(TidemillError):

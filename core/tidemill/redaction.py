@@ -77,10 +77,10 @@ _RULES: Final = (
         re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
     ),
     _Rule(
-        ("eyj", "akia", "asia", "gh", "glpat", "xox", "sk-", "sk_"),
+        ("eyj", "akia", "asia", "gh", "glpat", "xox", "sk-", "sk_", "tm_"),
         re.compile(
             r"\b(?:(eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?|(AKIA|ASIA)[0-9A-Z]{16}"
-            r"|(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk[-_](?:live_|test_|proj-)?)[\w-]{16,})"
+            r"|(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk[-_](?:live_|test_|proj-)?|tm_)[\w-]{16,})"
         ),
         rf"\1\2\3{MASK}",
     ),

@@ -1,5 +1,5 @@
 // A Tidemill worker in Node 20+, with nothing but Node: docs/http-workers.md says what it obeys.
-//   TIDEMILL_URL=http://localhost:8080 node worker.js QUEUE SLOTS
+//   TIDEMILL_URL=http://localhost:8080 node worker.js QUEUE SLOTS     (TIDEMILL_API_TOKEN if it asks)
 // SIGTERM: it claims no more, gives its tasks TIDEMILL_DRAIN_SECONDS (30), gives back the rest.
 const { setTimeout: sleep } = require("node:timers/promises");
 
@@ -11,6 +11,7 @@ const handlers = {
 };
 
 const { TIDEMILL_URL: BASE = "http://localhost:8080", TIDEMILL_DRAIN_SECONDS: DRAIN = "30" } = process.env;
+const AUTH = process.env.TIDEMILL_API_TOKEN && { Authorization: `Bearer ${process.env.TIDEMILL_API_TOKEN}` };
 const [QUEUE = "default", SLOTS = "4"] = process.argv.slice(2);
 const GIVE_BACK = new Error("cancelled, told to end, or the lease is lost");
 const ending = new AbortController();
@@ -20,11 +21,11 @@ let me; // our id
 const say = (error) => console.error(error.message, error.cause?.message ?? "");
 
 async function call(method, path, body = {}, signal = undefined) {
-  const headers = { "Content-Type": "application/json" };
+  const headers = { "Content-Type": "application/json", ...AUTH };
   const answer = await fetch(BASE + path, { method, headers, signal, body: JSON.stringify(body) });
   const text = await answer.text();
   if (answer.ok) return text && JSON.parse(text);
-  const refused = answer.status >= 400 && answer.status < 500; // it would be refused again
+  const refused = answer.status >= 400 && answer.status < 500 && answer.status !== 429; // it would be refused again
   throw Object.assign(new Error(`${method} ${path}: ${answer.status} ${text}`), { refused });
 }
 

@@ -93,5 +93,5 @@ def parsed(data: bytes, source: str) -> TokenEntries:
         value: Any = strictjson.parse(data)
         return checking.request_of(TokenEntries, value)
     except (BadJson, Problem) as error:
-        told = "; ".join(f"{fault.field}: {fault.rule}" for fault in error.faults[:_SHOWN])
-        raise ConfigurationError(redact(f"{source}: {told}")) from None
+        told = (f"{redact(fault.field)}: {fault.rule}" for fault in error.faults[:_SHOWN])
+        raise ConfigurationError(f"{source}: {'; '.join(told)}") from None

@@ -16,7 +16,7 @@ from tidemill_cli.options import DATABASE, LOGS, with_settings
     epilog="""\b
 Examples:
   tidemill api --database-url postgresql://app@localhost/tasks
-  tidemill api --host 0.0.0.0 --port 8000 --unknown-types reject
+  tidemill api --host 0.0.0.0 --port 8000 --tokens-file tokens.json
 """,
 )
 @with_settings(
@@ -25,6 +25,8 @@ Examples:
     "unknown_types",
     "max_payload_bytes",
     "max_batch_tasks",
+    "tokens_file",
+    "open_metrics",
     *DATABASE,
     "database_pool_size",
     *LOGS,

@@ -10,7 +10,13 @@ from typing import Any, Final, cast
 import aiohttp
 
 from tidemill.client.problems import error_of
-from tidemill.errors import ApiUnavailable, DatabaseUnavailable, Overloaded, TidemillError
+from tidemill.errors import (
+    ApiUnavailable,
+    DatabaseUnavailable,
+    Overloaded,
+    RateLimited,
+    TidemillError,
+)
 
 TRIES: Final = 4
 """How often a call that is safe to repeat is made before its error is raised."""
@@ -25,6 +31,9 @@ _BAD: Final = 400
 
 class Unconnected(ApiUnavailable):
     """No connection came about: nothing was sent, so nothing was done."""
+
+
+_UNDONE: Final = (Unconnected, RateLimited)
 
 
 class Calls:
@@ -45,7 +54,7 @@ class Calls:
         safe: bool,
         seconds: float = CALL_SECONDS,
     ) -> Any:
-        """Return the answer's JSON. A call is repeated where it is `safe` or was not sent.
+        """Return the answer's JSON. A call is repeated where it is `safe` or nothing was done.
 
         Raises the error that the answer stands for, or ApiUnavailable.
         """
@@ -53,7 +62,7 @@ class Calls:
             try:
                 return await self._once(method, path, body, seconds)
             except _AGAIN as error:
-                if tried == TRIES or not (safe or isinstance(error, Unconnected)):
+                if tried == TRIES or not (safe or isinstance(error, _UNDONE)):
                     raise
                 await asyncio.sleep(_pause(tried, error))
         raise AssertionError  # the last try returns or raises

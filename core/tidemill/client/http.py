@@ -1,6 +1,7 @@
 """The client that speaks with the HTTP API: for producers that may not reach the database."""
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from tidemill.models import HistoryEvent, NewTask, Task
 from tidemill.sdk.handle import Stored
 from tidemill.states import Status
 
+TOKEN_VARIABLE: Final = "TIDEMILL_API_TOKEN"
 POLL_SECONDS: Final = 30.0
 """How long one request of a wait lasts at most."""
 
@@ -40,12 +42,16 @@ class HttpClient(Producer):
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        """Speak with the API at `url`. Raises ConfigurationError for one that is no address."""
+        """Speak with the API at `url`. Raises ConfigurationError for one that is no address.
+
+        `token` is the API's; default: the variable TIDEMILL_API_TOKEN, or none.
+        """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(f"the API's url must be http(s)://host[:port] (got {url!r})")
-        self._url, self._token = url, token
-        self._calls = Calls(url, {"Authorization": f"Bearer {token}"} if token else {})
+        self._url, self._token = url, (token or os.environ.get(TOKEN_VARIABLE, "")).strip()
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        self._calls = Calls(url, headers)
 
     def copy(self) -> Self:
         """Return a client of the same API with connections of its own."""

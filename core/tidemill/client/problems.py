@@ -10,7 +10,11 @@ _PREFIX: Final = "urn:tidemill:problem:"
 _REFUSED: Final = (401, 403)
 _SERVER: Final = 500
 
-_BUSY: Final = {"queue-full": errors.QueueFull, "overloaded": errors.Overloaded}
+_BUSY: Final = {
+    "queue-full": errors.QueueFull,
+    "overloaded": errors.Overloaded,
+    "rate-limited": errors.RateLimited,
+}
 _OF_KIND: Final[Mapping[str, Callable[[str], TidemillError]]] = {
     "task-not-found": errors.TaskNotFound,
     "not-found": errors.NotFound,
