@@ -10,8 +10,7 @@ const handlers = {
   refuse: async ({ why }) => { throw Object.assign(new Error(why), { name: "Refused", final: true }); },
 };
 
-const { TIDEMILL_URL: BASE = "http://localhost:8080", TIDEMILL_DRAIN_SECONDS: DRAIN = "30" } = process.env;
-const AUTH = process.env.TIDEMILL_API_TOKEN && { Authorization: `Bearer ${process.env.TIDEMILL_API_TOKEN}` };
+const { TIDEMILL_URL: BASE = "http://localhost:8080", TIDEMILL_API_TOKEN: TOKEN, TIDEMILL_DRAIN_SECONDS: DRAIN = "30" } = process.env;
 const [QUEUE = "default", SLOTS = "4"] = process.argv.slice(2);
 const GIVE_BACK = new Error("cancelled, told to end, or the lease is lost");
 const ending = new AbortController();
@@ -21,7 +20,7 @@ let me; // our id
 const say = (error) => console.error(error.message, error.cause?.message ?? "");
 
 async function call(method, path, body = {}, signal = undefined) {
-  const headers = { "Content-Type": "application/json", ...AUTH };
+  const headers = { "Content-Type": "application/json", ...(TOKEN && { Authorization: `Bearer ${TOKEN}` }) };
   const answer = await fetch(BASE + path, { method, headers, signal, body: JSON.stringify(body) });
   const text = await answer.text();
   if (answer.ok) return text && JSON.parse(text);

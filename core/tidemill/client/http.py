@@ -17,7 +17,7 @@ from tidemill.models import HistoryEvent, NewTask, Task
 from tidemill.sdk.handle import Stored
 from tidemill.states import Status
 
-TOKEN_VARIABLE: Final = "TIDEMILL_API_TOKEN"
+VARIABLE: Final = "TIDEMILL_API_TOKEN"
 POLL_SECONDS: Final = 30.0
 """How long one request of a wait lasts at most."""
 
@@ -49,7 +49,7 @@ class HttpClient(Producer):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(f"the API's url must be http(s)://host[:port] (got {url!r})")
-        self._url, self._token = url, (token or os.environ.get(TOKEN_VARIABLE, "")).strip()
+        self._url, self._token = url, (token or os.environ.get(VARIABLE, "")).strip()
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self._calls = Calls(url, headers)
 
