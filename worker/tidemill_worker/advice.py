@@ -10,8 +10,8 @@ MOST_NAMES: Final = 10
 def unknown_queues(named: Collection[str], known: Sequence[str]) -> list[tuple[bool, str]]:
     """Return a sentence for each queue in `named` that does not exist, and whether it is a warning.
 
-    A queue may be made by its first task, so one that is not there yet may be right; one that is much
-    like a queue that this worker does not serve is likely misspelt.
+    A queue may be made by its first task, so one that is not there yet may be right; one that is
+    much like a queue that this worker does not serve is likely misspelt.
     """
     others = [name for name in known if name not in named]
     shown = ", ".join(known[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
