@@ -38,6 +38,7 @@ async def full(db: Database) -> Database:
         ("doctor_queues", (60.0, HEAD), QUEUES * (HEAD + 10)),
         ("doctor_bodies", (SAMPLE,), SAMPLE * 5),
         ("doctor_statistics", (SAMPLE,), SAMPLE),
+        ("doctor_types", (SAMPLE, HEAD, 60.0), QUEUES * (HEAD + 10) + QUEUES * HEAD * 40),
     ],
 )
 async def test_few_pages_are_touched(

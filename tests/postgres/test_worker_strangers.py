@@ -5,10 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.support import ledger
+from tests.support import doctor, ledger
 from tests.support.worker import eventually_async, finished
 from tidemill import App, NewTask, Retry
 from tidemill.client import Client
+from tidemill.doctor import Level
+from tidemill.models import TaskType
 from tidemill.settings import Settings
 from tidemill.states import Event, Status
 from tidemill.store import Store
@@ -35,6 +37,12 @@ async def returned(store: Store, task_id: UUID, times: int) -> None:
         return False
 
     await eventually_async(so_often)
+
+
+async def has_gone_back(store: Store, task_id: UUID) -> bool:
+    """Whether a worker without its type has sent the task back."""
+    history = await store.tasks.history(task_id)
+    return any(event.event_type is Event.TASK_SNOOZED for event in history)
 
 
 async def age(store: Store, task_id: UUID, by: timedelta) -> None:
@@ -120,3 +128,23 @@ async def test_a_run_in_between_starts_the_hour_anew(
     known = await memory.returns([stored.id], created)
     assert known[stored.id].times == 1
     assert known[stored.id].seconds < 60
+
+
+async def test_the_doctor_tells_which_type_no_worker_has_and_what_to_do(
+    other: App, settings: Settings, store: Store, client: Client
+) -> None:
+    assert await doctor.well(settings, "types")
+    stored = await client.enqueue(NewTask(type="elsewhere", queue="mail"))
+    async with Worker(other, settings=settings):
+        await eventually_async(lambda: has_gone_back(store, stored.id))
+    found = await doctor.one(settings, "types")
+    assert found.level is Level.NOTE  # it may be a deploy
+    assert "1 task of the type elsewhere waits in mail" in found.finding
+    assert found.advice.startswith("no app has registered this type")
+    await age(store, stored.id, timedelta(minutes=5))
+    await store.types.register([TaskType(name="elsewhere")], app="shop:app")
+    found = await doctor.one(settings, "types")
+    assert found.level is Level.WARNING
+    assert "tidemill worker shop:app" in found.advice
+    assert found.figures["tasks"] == 1
+    assert found.figures["times"] >= 1

@@ -247,6 +247,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
             "doctor_queues",
             "doctor_schedules",
             "doctor_statistics",
+            "doctor_types",
             "doctor_workers",
         ),
         "for a person, for 5 s at most: tests/postgres/test_doctor_plans.py",

@@ -67,3 +67,14 @@ async def test_the_log_names_a_missing_type_once_a_minute(
         monkeypatch.setattr(strangers, "SAY_SECONDS", 0.0)
         await ends.end(claimed("a"))
     assert len(caplog.records) == 3
+
+
+async def test_the_log_names_the_type_that_was_meant(caplog: pytest.LogCaptureFixture) -> None:
+    async def nothing(ids: Sequence[UUID], since: datetime) -> dict[UUID, Returns]:
+        return dict.fromkeys(ids, Returns(seconds=since.second / 60))
+
+    with caplog.at_level(logging.WARNING, logger="tidemill.worker"):
+        await Strangers(nothing, {"send_email": None}).end(claimed("sned_email"))
+    assert caplog.messages[0].startswith(
+        "no handler for type sned_email in this app (did you mean send_email?): "
+    )

@@ -6,8 +6,9 @@ The rule is `tidemill.store.strangers`.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from uuid import UUID
 
 from tidemill.batching import Batcher
@@ -30,9 +31,13 @@ log = logging.getLogger("tidemill.worker")
 class Strangers:
     """Ends the attempts of such tasks. Those that come together are looked up together."""
 
-    def __init__(self, look_up: LookUp) -> None:
-        """Ask `look_up`, with task ids and the creation of the oldest of them."""
+    def __init__(self, look_up: LookUp, types: Collection[str] = ()) -> None:
+        """Ask `look_up`, with task ids and the creation of the oldest of them.
+
+        `types` are those of this worker: the log may name the one that was meant.
+        """
         self._look_up = look_up
+        self._types = types
         self._asked: Batcher[ClaimedTask, Returns] = Batcher(self._returns)
         self._said_at: dict[str, float] = {}
 
@@ -59,4 +64,10 @@ class Strangers:
         now = time.monotonic()
         if now - self._said_at.get(kind, float("-inf")) >= SAY_SECONDS:
             self._said_at[kind] = now
-            log.warning("no handler for type %s: its tasks go back for others", kind)
+            near = get_close_matches(kind, self._types, n=1, cutoff=0.75)
+            log.warning(
+                "no handler for type %s in this app%s: its tasks go back, uncharged, for workers "
+                "that have one; an hour later they are dead letters",
+                kind,
+                f" (did you mean {near[0]}?)" if near else "",
+            )

@@ -92,7 +92,7 @@ class Wiring:
             concurrency=settings.concurrency,
             record=self._record,
             lose=self._lose,
-            unknown=Strangers(StrangerStore(self.db).returns).end,
+            unknown=Strangers(StrangerStore(self.db).returns, app.tasks).end,
             surroundings=self.surroundings,
         )
 

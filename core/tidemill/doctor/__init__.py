@@ -8,6 +8,7 @@ own; judgements are pure functions of their rows, by subject:
     server.py      version, settings, login, connections, clock
     producers.py   what SQL producers are held to, beside the API's settings
     queue.py       statistics, workers, leases, bodies, dead letters, queues, schedules
+    types.py       types that workers lack
     probes.py      what takes more than a statement: schema, pooler, listener, clock
 
 A check that cannot be made is a finding, too. Figures are of the moment; nothing is remembered.

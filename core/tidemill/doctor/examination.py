@@ -8,7 +8,7 @@ import asyncpg
 
 from tidemill import sql
 from tidemill.db import Database
-from tidemill.doctor import holders, probes, producers, queue, server, tables
+from tidemill.doctor import holders, probes, producers, queue, server, tables, types
 from tidemill.doctor.finding import Finding, Level, Report, Rows
 from tidemill.doctor.probes import APPLICATION, Patient
 from tidemill.errors import TidemillError
@@ -19,6 +19,7 @@ _SAMPLE = 1000
 _MOST_WORKERS = 1000
 _HEAD = 20
 _MOST_SESSIONS = 20
+_SOON_SECONDS = 60.0
 
 Look = Callable[[Patient], Awaitable[list[Finding]]]
 
@@ -90,6 +91,7 @@ CHECKS: Final = (
     Check("workers", _reading("workers", queue.workers, _MOST_WORKERS), ours=True),
     Check("leases", _reading("leases", queue.leases, queue.UNRECOVERED_SECONDS), ours=True),
     Check("queues", _reading("queues", queue.queues, queue.UNSEEN_SECONDS, _HEAD), ours=True),
+    Check("types", _reading("types", types.types, _SAMPLE, _HEAD, _SOON_SECONDS), ours=True),
     Check(
         "schedules", _reading("schedules", queue.schedules, queue.LATE_SECONDS, _SAMPLE), ours=True
     ),
