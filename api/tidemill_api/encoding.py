@@ -21,15 +21,15 @@ def encoded(value: Any) -> bytes:
 
 def utc(time: datetime | None) -> datetime | None:
     """Return `time` in UTC, which is how it is shown."""
-    return None if time is None else time.astimezone(UTC)
+    return time if time is None or time.tzinfo is UTC else time.astimezone(UTC)
 
 
 def _shown(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def answer(value: Any, status: int = 200, **headers: str) -> web.Response:
+def answer(
+    value: Any, status: int = 200, kind: type[web.Response] = web.Response, **headers: str
+) -> web.Response:
     """Return a JSON response."""
-    return web.Response(
-        body=encoded(value), status=status, headers={"Content-Type": JSON, **headers}
-    )
+    return kind(body=encoded(value), status=status, headers={"Content-Type": JSON, **headers})

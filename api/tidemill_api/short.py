@@ -19,6 +19,7 @@ from tidemill_api.context import Api
 from tidemill_api.handlers import tasks
 from tidemill_api.middleware import answered
 from tidemill_api.routes import ENDPOINTS
+from tidemill_api.whole import Whole
 
 _Application = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _ENQUEUE: Final = next(each for each in ENDPOINTS if each.handler is tasks.create)
@@ -31,7 +32,7 @@ class ShortWay:
         """Enqueue with `api`; it is at the root of its server."""
         self._api = api
         self._application = application
-        mine = replace(_ENQUEUE, handler=partial(tasks.enqueue, api=api))
+        mine = replace(_ENQUEUE, handler=partial(tasks.enqueue, api=api, kind=Whole))
         self._enqueue = guarded(mine, api.guard)
 
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:

@@ -24,7 +24,9 @@ async def create(request: web.Request) -> web.Response:
     return await enqueue(request, request.app[API])
 
 
-async def enqueue(request: web.Request, api: Api) -> web.Response:
+async def enqueue(
+    request: web.Request, api: Api, kind: type[web.Response] = web.Response
+) -> web.Response:
     """Answer `create` with `api`: an enqueue that comes the short way belongs to no application."""
     reading.content_type(request, reading.JSON_TYPES)
     limit = api.settings.max_payload_bytes + reading.ENVELOPE_BYTES
@@ -39,7 +41,7 @@ async def enqueue(request: web.Request, api: Api) -> web.Response:
         made = await api.enqueuer.one(task)
     location = f"{api.prefix}/api/tasks/{made.id}"
     if made.created:
-        return answer(shapes.new_task_json(task, made), 201, Location=location)
+        return answer(shapes.new_task_json(task, made), 201, kind, Location=location)
     known = await api.store.tasks.get(made.id)
     if known is None or not caller.sees(known.queue):
         raise TaskNotFound(f"task {made.id} was removed; its idempotency key is still held")

@@ -1,6 +1,7 @@
 """Producers and readers: enqueue, look up, history."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -81,23 +82,20 @@ def enqueue_arguments(
     return (
         [task.type for task in tasks],
         payloads,
-        column(task.queue for task in tasks),
-        column(task.name for task in tasks),
-        column(task.priority for task in tasks),
-        column(task.run_at for task in tasks),
-        column(task.delay_seconds for task in tasks),
-        column(task.max_retries for task in tasks),
-        column(task.timeout_seconds for task in tasks),
+        *map(column, zip(*map(_before_retry, tasks), strict=True)),
         column(dumps(task.retry.to_json()) if task.retry else None for task in tasks),
-        column(task.idempotency_key for task in tasks),
-        column(task.idempotency_ttl_seconds for task in tasks),
-        column(task.expires_at for task in tasks),
+        *map(column, zip(*map(_after_retry, tasks), strict=True)),
         column(dumps_or_none(task.headers) for task in tasks),
         unknown_types,
         create_queues,
     )
 
 
+# Columns as the statement takes them: by one look at each task, not one a column.
+_before_retry = attrgetter(
+    "queue", "name", "priority", "run_at", "delay_seconds", "max_retries", "timeout_seconds"
+)
+_after_retry = attrgetter("idempotency_key", "idempotency_ttl_seconds", "expires_at")
 _STATUS: Final[dict[str | None, Status | None]] = {None: None} | {
     each.value: each for each in Status
 }
