@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tidemill.batching import Batcher
-from tidemill.errors import DatabaseRefused, DatabaseUnavailable
+from tidemill.errors import DatabaseRefused, DatabaseUnavailable, OutcomeUnknown
 from tidemill.models import Enqueued, NewTask
 from tidemill.notify import Hints
 from tidemill.settings import Settings
@@ -84,8 +84,10 @@ class Enqueuer:
                 stuck += waited
                 if not waited or stuck > MOST_STUCK:
                     # Nobody's fault: for all that is not stored, what is gets acknowledged.
-                    lost = [*part, *(place for each in parts for place in each)]
-                    results.update(dict.fromkeys(lost, error))
+                    results.update(
+                        dict.fromkeys((p for each in parts for p in each), _unsent(error))
+                    )
+                    results.update(dict.fromkeys(part, error))
                     break
                 parts.extend(_one_by_one(error, part, results))
             except Exception as error:  # noqa: BLE001 - each goes to the one task that caused it
@@ -132,6 +134,11 @@ def _without(
         {place: refused[kind] for place in part if (kind := blame.kind_of(tasks[place])) in refused}
     )
     return [place for place in part if place not in results]
+
+
+def _unsent(error: DatabaseUnavailable | DatabaseRefused) -> Exception:
+    """Return `error` for tasks that the database never saw."""
+    return DatabaseUnavailable(str(error)) if isinstance(error, OutcomeUnknown) else error
 
 
 def _one_by_one(error: Exception, part: list[int], results: dict[int, Result]) -> list[list[int]]:

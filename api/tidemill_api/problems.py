@@ -44,13 +44,16 @@ _KINDS: Final = (
     (errors.Conflict, 409, "conflict"),
     (errors.QueueFull, 429, "queue-full"),
     (errors.Overloaded, 503, "overloaded"),
+    (errors.OutcomeUnknown, 503, "outcome-unknown"),
     (errors.DatabaseUnavailable, 503, "database-unavailable"),
     (errors.SchemaMismatch, 503, "schema-mismatch"),
     (errors.DatabaseRefused, 503, "database-refused"),
 )
 # What the database says of itself (hosts, roles) is for the log, not for clients.
 _DISCREET: Final = {
-    "database-unavailable": "the database cannot be used now; nothing is known to be stored: "
+    "database-unavailable": "the database cannot be used now: try again; no task that this was to "
+    "enqueue is stored",
+    "outcome-unknown": "the database went away before it answered: this may be stored, or not: "
     "try again, with an idempotency key if it must not run twice",
     "schema-mismatch": "the database's schema does not fit this version; its operator must act",
     "database-refused": "the database refused this server; its operator must act",

@@ -110,6 +110,10 @@ class Database:
         """Run a statement and return its command tag."""
         return await _again(self.session, lambda session: session.execute(sql, *args))
 
+    async def repeating(self, act: Callable[[Session], Awaitable[T]]) -> T:
+        """Return what `act` returns, one statement on a session; done again as `retrying` does."""
+        return await _again(self.session, act)
+
     async def retrying(self, act: Callable[[Session], Awaitable[T]]) -> T:
         """Return what `act` returns, done in a transaction of its own.
 

@@ -47,6 +47,11 @@ _UNDONE: Final = (
     asyncpg.SerializationError,
     asyncpg.InvalidCachedStatementError,
 )
+_CUT_SHORT: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
 _UNUSABLE: Final = (
     asyncpg.InternalClientError,  # its protocol is in a state that asyncpg cannot leave
     asyncpg.ReadOnlySQLTransactionError,  # a server that is not the primary any more
@@ -80,6 +85,15 @@ def unusable(error: errors.DatabaseUnavailable) -> bool:
 def elsewhere(error: errors.DatabaseUnavailable) -> bool:
     """Whether the server is no primary any more, so that all its sessions are of no use."""
     return isinstance(error.__cause__, asyncpg.ReadOnlySQLTransactionError)
+
+
+def unheard(error: errors.DatabaseUnavailable) -> bool:
+    """Whether the database's word on a statement is missing, so that it may have been done.
+
+    What Postgres itself calls failed was not; but a server that stops may cut in after a commit.
+    """
+    said = isinstance(error.__cause__, asyncpg.PostgresError)
+    return not said or isinstance(error.__cause__, _CUT_SHORT)
 
 
 @contextmanager

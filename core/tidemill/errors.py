@@ -18,6 +18,7 @@
     │   ├── TaskCancelled       it was cancelled, or had expired before it could start
     │   └── InvalidResult       its result is not what the handler's type hint says
     ├── DatabaseUnavailable     the database cannot be reached or ended the session; try again
+    │   └── OutcomeUnknown      it went away before it said whether the tasks are stored
     ├── DatabaseRefused         the database refused us: wrong role, password or database
     ├── ApiUnavailable          the HTTP API cannot be reached or did not answer; try again
     ├── ApiRefused              the HTTP API refused us: a token that is wrong or may not do this
@@ -164,6 +165,14 @@ class DatabaseUnavailable(TidemillError):
     """The database cannot be reached, or ended the session; the same call may work later.
 
     When it was raised by a statement that writes, the outcome is unknown: it may have committed.
+    An enqueue raises OutcomeUnknown then.
+    """
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The session ended while the database was at an enqueue: it may be stored, or not.
+
+    Sent again with its idempotency keys it is stored once.
     """
 
 

@@ -37,14 +37,18 @@ class Proxy:
             self._passing = asyncio.Event()
             self._passing.set()
 
+    def cut(self) -> None:
+        """End the connections that there are, at both ends."""
+        for task in self._tasks:
+            task.cancel()
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
+        self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

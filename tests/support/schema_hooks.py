@@ -15,8 +15,10 @@ LONGEST_WAIT: Final = 0.05
 """Seconds that a long poll may last here: it would only lengthen the run."""
 
 _UNKNOWN_TYPE: Final = "urn:tidemill:problem:unknown-type"
-_STORED: Final = re.compile(r"(tasks\[\d+\]\.)?payload\b|schema$|Idempotency-Key$")
-"""Places whose value must fit a type's schema, be a schema, or be the same as another place's."""
+_STORED: Final = re.compile(
+    r"(tasks\[\d+\]\.)?(payload\b|idempotency_ttl_seconds$)|schema$|Idempotency-Key$"
+)
+"""Places whose value must fit a type's schema, be a schema, or go with what is in another place."""
 
 _TIMES: Final = st.datetimes(datetime(2000, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds the zone
 _FIELDS: Final = ("*", "*/5", "1", "1-5", "2,3")  # each is good in every place

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
-from pydantic.config import JsonDict
 
 from tidemill.errors import Fault
 from tidemill.models import NewTask
@@ -26,22 +25,15 @@ from tidemill_api.requests.retry import RetryRequest
 _EXCLUSIVE = ("run_at", "delay_seconds")
 
 
-def _given(*names: str) -> JsonDict:
-    """Return the JSON Schema of what has these fields; null is as good as absent."""
-    return {
-        "required": list(names),
-        "properties": {name: {"not": {"type": "null"}} for name in names},
-    }
-
-
 class TaskRequest(Strict):
     """A task to enqueue. What is left out comes from the task's type, its queue, or the default."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "not": _given(*_EXCLUSIVE),
-            "if": _given("idempotency_ttl_seconds"),
-            "then": _given("idempotency_key"),
+            "not": {
+                "required": list(_EXCLUSIVE),
+                "properties": {name: {"not": {"type": "null"}} for name in _EXCLUSIVE},
+            }
         }
     )
 

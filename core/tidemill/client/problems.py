@@ -23,6 +23,7 @@ _OF_KIND: Final[Mapping[str, Callable[[str], TidemillError]]] = {
     "idempotency-conflict": errors.IdempotencyConflict,
     "conflict": errors.Conflict,
     "database-unavailable": errors.DatabaseUnavailable,
+    "outcome-unknown": errors.OutcomeUnknown,
     "database-refused": errors.DatabaseRefused,
     "schema-mismatch": errors.SchemaMismatch,
 }

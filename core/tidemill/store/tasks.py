@@ -6,8 +6,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from tidemill import sql
-from tidemill.db import Database, Record, column
-from tidemill.errors import InvalidTask
+from tidemill.db import Database, Record, Session, column
+from tidemill.dberrors import unheard
+from tidemill.errors import DatabaseUnavailable, InvalidTask, OutcomeUnknown
 from tidemill.jsontext import dumps, dumps_or_none, loads
 from tidemill.models import Enqueued, HistoryEvent, NewTask, Task
 from tidemill.states import Status
@@ -33,13 +34,25 @@ class TaskStore:
         """Store all tasks or none, and return an answer for each, in order.
 
         Raises InvalidTask (every fault of every task; also a queue that does not exist, where
-        `create_queues` is off), UnknownType, IdempotencyConflict, QueueFull or DatabaseUnavailable;
-        after the last one the outcome is unknown.
+        `create_queues` is off), UnknownType, IdempotencyConflict, QueueFull, DatabaseUnavailable
+        (nothing is stored) or OutcomeUnknown.
         """
         if not tasks:
             return []
         args = enqueue_arguments(tasks, unknown_types, max_payload_bytes, create_queues)
-        rows = await self._db.fetch(sql.load("enqueue"), *args)
+        sent = False
+
+        async def insert(session: Session) -> list[Record]:
+            nonlocal sent
+            sent = True
+            return await session.fetch(sql.load("enqueue"), *args)
+
+        try:
+            rows = await self._db.repeating(insert)
+        except DatabaseUnavailable as error:
+            if sent and unheard(error):
+                raise OutcomeUnknown(str(error)) from error.__cause__
+            raise
         return [_enqueued(row) for row in rows]
 
     async def get(self, task_id: UUID) -> Task | None:
