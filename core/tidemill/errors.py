@@ -42,7 +42,7 @@ class ConfigurationError(TidemillError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One broken rule: where (`tasks[3].payload.to`), which rule, and the value that broke it."""
+    """One broken rule: where (`payload.to`; of many tasks `tasks[3].payload.to`), rule and value."""
 
     field: str
     rule: str

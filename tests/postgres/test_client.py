@@ -9,7 +9,13 @@ import pytest
 
 from tidemill import App, NewTask
 from tidemill.client import Client
-from tidemill.errors import ConfigurationError, InvalidTask, QueueFull, TaskNotFound
+from tidemill.errors import (
+    ConfigurationError,
+    IdempotencyConflict,
+    InvalidTask,
+    QueueFull,
+    TaskNotFound,
+)
 from tidemill.notify import Listener
 from tidemill.settings import Settings
 from tidemill.states import Event, Status
@@ -53,12 +59,32 @@ async def test_a_bad_payload_is_refused_before_anything_is_stored(producing: App
         await producing.tasks["send"].enqueue(to=3)
 
 
+async def test_the_faults_of_a_task_enqueued_alone_are_named_by_its_own_fields(
+    producing: App, settings: Settings
+) -> None:
+    small = Client.of(replace(settings, max_payload_bytes=1024))
+    async with small:
+        with pytest.raises(InvalidTask) as refused:
+            await small.enqueue(NewTask(type="send", priority=99_999, payload={"to": "a" * 2000}))
+    rules = "priority: must be a whole number from -32768 to 32767 (got 99999); "
+    assert str(refused.value).startswith(rules + "payload: must be at most 1024 bytes as JSON")
+    assert [each.field for each in refused.value.faults] == ["priority", "payload"]
+    keyed = producing.tasks["send"].using(idempotency_key="k")
+    await keyed.enqueue(to="a")
+    with pytest.raises(IdempotencyConflict, match=r"^idempotency_key"):
+        await keyed.enqueue(to="b")
+    with pytest.raises(InvalidTask, match=r"^tasks\[1\]\.priority"):
+        await producing.client.enqueue_many(
+            [NewTask(type="send"), NewTask(type="send", priority=99_999)]
+        )
+
+
 async def test_a_full_queue_is_told_with_when_to_try_again(producing: App, store: Store) -> None:
     await store.queues.put("emails", {"max_depth": 2})
     send = producing.tasks["send"]
     for _ in range(2):
         await send.enqueue(to="a")
-    with pytest.raises(QueueFull, match=r"tasks\[0\]\.queue: .*emails") as refused:
+    with pytest.raises(QueueFull, match=r"^queue: .*emails") as refused:
         await send.enqueue(to="a")
     assert refused.value.retry_after >= 1
     assert (await send.using(queue="other").enqueue(to="a")).queue == "other"
@@ -69,7 +95,7 @@ async def test_where_queues_are_not_created_an_unknown_one_is_a_fault(
 ) -> None:
     closed = replace(settings, create_queues_on_enqueue="off")
     async with Client.of(closed) as client:
-        with pytest.raises(InvalidTask, match=r"tasks\[0\]\.queue: .*typo"):
+        with pytest.raises(InvalidTask, match=r"^queue: .*typo"):
             await client.enqueue(NewTask(type="send", queue="typo"))
         await store.queues.put("emails", {})
         assert (await client.enqueue(NewTask(type="send", queue="emails"))).created

@@ -92,6 +92,14 @@ async def test_many_at_once_or_none(app: App, store: Store) -> None:
     assert (await balance(store))["queued"] == 5
 
 
+def test_the_faults_of_one_are_named_by_its_own_fields(app: App) -> None:
+    bad = NewTask(type="double", priority=99_999)
+    with pytest.raises(InvalidTask, match=r"^priority"):
+        app.sync_client.enqueue(bad)
+    with pytest.raises(InvalidTask, match=r"^priority"):
+        app.tasks["double"].using(priority=99_999).enqueue_sync(n=1)
+
+
 async def test_in_an_event_loop_it_is_refused_instead_of_blocking(app: App) -> None:
     with pytest.raises(RuntimeError, match="await the method without `_sync`"):
         app.tasks["double"].enqueue_sync(n=1)

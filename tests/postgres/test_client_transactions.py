@@ -186,7 +186,7 @@ async def test_an_invalid_task_is_refused_before_the_transaction_sees_it(
 ) -> None:
     async with asyncpg_connection.transaction():
         sender = app.tasks["send"].using(connection=asyncpg_connection, queue="no such/name")
-        with pytest.raises(InvalidTask, match=r"tasks\[0\]\.queue"):
+        with pytest.raises(InvalidTask, match=r"^queue"):
             await sender.enqueue(to="a")
         assert await asyncpg_connection.fetchval("SELECT 1") == 1
 

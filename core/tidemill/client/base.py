@@ -9,7 +9,7 @@ from uuid import UUID
 from tidemill.client.transactions import InTransaction
 from tidemill.errors import ConfigurationError, TidemillError
 from tidemill.models import HistoryEvent, NewTask, Task
-from tidemill.sdk.enqueueing import around, handles
+from tidemill.sdk.enqueueing import OF_TASKS, around, handles, unnumber
 from tidemill.sdk.handle import Handle, Stored
 from tidemill.sdk.middleware import Middleware
 
@@ -25,7 +25,11 @@ class Producer(InTransaction, ABC):
 
     async def enqueue(self, task: NewTask) -> Handle[Any]:
         """Store one task; see `enqueue_many`."""
-        return (await self.enqueue_many([task]))[0]
+        try:
+            return (await self.enqueue_many([task]))[0]
+        except OF_TASKS as error:
+            unnumber(error)
+            raise
 
     async def enqueue_many(self, tasks: Sequence[NewTask]) -> list[Handle[Any]]:
         """Store all of `tasks` or none, in order; they are durable when this returns.

@@ -19,7 +19,7 @@ from tidemill.client.base import Producer, swallowed
 from tidemill.client.direct import Client
 from tidemill.errors import ConfigurationError, TidemillError
 from tidemill.models import HistoryEvent, NewTask, Task
-from tidemill.sdk.enqueueing import around, handles
+from tidemill.sdk.enqueueing import OF_TASKS, around, handles, unnumber
 from tidemill.sdk.handle import Handle
 from tidemill.settings import Settings
 
@@ -48,7 +48,11 @@ class SyncClient:
 
     def enqueue(self, task: NewTask) -> Handle[Any]:
         """Store one task; see `enqueue_many`."""
-        return self.enqueue_many([task])[0]
+        try:
+            return self.enqueue_many([task])[0]
+        except OF_TASKS as error:
+            unnumber(error)
+            raise
 
     def enqueue_many(self, tasks: Sequence[NewTask]) -> list[Handle[Any]]:
         """Store all of `tasks` or none; they are durable when this returns.

@@ -3,12 +3,19 @@
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Final
 
+from tidemill.errors import IdempotencyConflict, InvalidTask, QueueFull, TidemillError
 from tidemill.models import NewTask
 from tidemill.sdk.carrying import carry_on
 from tidemill.sdk.context import current
 from tidemill.sdk.handle import Clients, Handle, Stored
 from tidemill.sdk.middleware import Middleware
+
+OF_TASKS: Final = (InvalidTask, IdempotencyConflict, QueueFull)
+"""Errors that say which of the tasks they are about."""
+
+_FIRST: Final = "tasks[0]."
 
 
 @contextmanager
@@ -39,3 +46,17 @@ def handles(
         Handle(each.id, task.type, each.queue, each.status, each.created, clients)
         for task, each in zip(tasks, stored, strict=True)
     ]
+
+
+def unnumber(error: TidemillError) -> None:
+    """Name the field of a task that was enqueued alone as its own: `payload.to`.
+
+    Every way in takes a list of tasks, so it comes as `tasks[0].payload.to`.
+    """
+    if isinstance(error, InvalidTask):
+        error.faults = tuple(
+            replace(each, field=each.field.removeprefix(_FIRST)) for each in error.faults
+        )
+        error.args = ("; ".join(map(str, error.faults)),)
+    else:
+        error.args = tuple(str(each).removeprefix(_FIRST) for each in error.args)

@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tidemill.errors import Fault, InvalidTask
 from tidemill.models import NAMED_PRIORITIES, NewTask
+from tidemill.sdk.enqueueing import OF_TASKS, unnumber
 from tidemill.sdk.handle import Clients, Handle
 
 R = TypeVar("R")
@@ -48,7 +49,11 @@ class Sender(Generic[R]):
 
         Raises InvalidTask, UnknownType, IdempotencyConflict, QueueFull, DatabaseUnavailable.
         """
-        return (await self._send([self._fill_in(payload)]))[0]
+        try:
+            return (await self._send([self._fill_in(payload)]))[0]
+        except OF_TASKS as error:
+            unnumber(error)
+            raise
 
     async def enqueue_many(self, payloads: Iterable[Payload]) -> list[Handle[R]]:
         """Store a task for each of `payloads`, all or none: `enqueue_many([{"to": …}, …])`.
@@ -59,7 +64,11 @@ class Sender(Generic[R]):
 
     def enqueue_sync(self, **payload: Any) -> Handle[R]:
         """Store a task, for code that cannot await: see `enqueue`."""
-        return self._send_sync([self._fill_in(payload)])[0]
+        try:
+            return self._send_sync([self._fill_in(payload)])[0]
+        except OF_TASKS as error:
+            unnumber(error)
+            raise
 
     def enqueue_many_sync(self, payloads: Iterable[Payload]) -> list[Handle[R]]:
         """Store many tasks, for code that cannot await: see `enqueue_many`."""
