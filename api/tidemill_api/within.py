@@ -64,12 +64,17 @@ async def seen(api: Api, caller: Caller, ids: Sequence[UUID]) -> frozenset[UUID]
     return frozenset(task for task, queue in queues.items() if caller.sees(queue))
 
 
-async def check_worker(api: Api, caller: Caller, worker_id: int) -> None:
-    """Raise NotFound for a worker that claims from queues which `caller` is not for."""
+async def sees_worker(api: Api, caller: Caller, worker_id: int) -> bool:
+    """Return whether a worker claims only from queues that `caller` is for."""
     if caller.queues is None:
-        return
+        return True
     queues = await api.store.workers.queues(worker_id)
-    if queues is None or not caller.queues.issuperset(queues):
+    return queues is not None and caller.queues.issuperset(queues)
+
+
+async def check_worker(api: Api, caller: Caller, worker_id: int) -> None:
+    """Raise NotFound for a worker that is not there for `caller`."""
+    if not await sees_worker(api, caller, worker_id):
         raise incoming.not_found("worker", worker_id)
 
 

@@ -9,7 +9,6 @@ from aiohttp import web
 from tidemill_api.auth.scopes import Scope
 from tidemill_api.problems import Problem
 
-_CALLER: Final = "tidemill_caller"
 FORBIDDEN: Final = 403
 
 
@@ -43,6 +42,9 @@ class Caller:
 
 ANYONE: Final = Caller("api", frozenset({Scope.ADMIN}))
 """Who calls while no tokens are configured."""
+
+
+_CALLER: Final = web.RequestKey("caller", Caller)
 
 
 def caller_of(request: web.Request) -> Caller:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tidemill.models import Extension, Lease, queue_name_pattern
 from tidemill.store.endings import Ended
+from tidemill.store.workers import WorkerState
 from tidemill_api import incoming, reading, within
 from tidemill_api.auth.callers import Caller, caller_of
 from tidemill_api.claims import Asked
@@ -52,24 +53,22 @@ async def claim(request: web.Request) -> web.Response:
 
 async def extend(request: web.Request) -> web.Response:
     """Keep leases and the worker alive, and tell what it should know."""
-    api = request.app[API]
+    api, caller = request.app[API], caller_of(request)
     asked = await incoming.body_of(request, ExtendRequest)
-    caller = caller_of(request)
-    await within.check_worker(api, caller, asked.worker_id)
     seen = await within.seen(api, caller, [each.task_id for each in asked.leases])
     ours = [each for each in asked.leases if each.task_id in seen]
     leases = [each.lease for each in ours]
     seconds = asked.lease_seconds or api.settings.lease_seconds
     known = {each.lease: each for each in await api.store.leases.extend(leases, seconds)}
-    extensions = [known.get(each.lease, _lost(each.lease)) for each in asked.leases]
     await api.store.leases.progress(
         {each.lease: each.progress.text() for each in ours if each.progress is not None}
     )
-    state, released = await api.claims.beat(
-        asked.worker_id, keep=leases if asked.release_others else None
-    )
+    state, released = WorkerState(known=False), 0
+    if await within.sees_worker(api, caller, asked.worker_id):
+        keep = leases if asked.release_others else None
+        state, released = await api.claims.beat(asked.worker_id, keep=keep)
     told = {
-        "leases": [extension_json(each) for each in extensions],
+        "leases": [extension_json(known.get(e.lease, _lost(e.lease))) for e in asked.leases],
         "released": released,
         "registered": state.known,
         "draining": state.draining,
