@@ -14,6 +14,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from tidemill_api import expecting
 from tidemill_api.auth.guard import guarded
 from tidemill_api.context import Api
 from tidemill_api.handlers import tasks
@@ -44,4 +45,6 @@ class ShortWay:
             and isinstance(request, web.Request)
         ):
             return answered(request, self._enqueue, self._api, _ENQUEUE.path)
+        if expecting.unknown(request) and isinstance(request, web.Request):
+            return answered(request, expecting.refuse, self._api, "unmatched")
         return self._application(request)
