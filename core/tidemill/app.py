@@ -17,6 +17,7 @@ from tidemill.models import TaskType
 from tidemill.redaction import Redact
 from tidemill.retry import RetryPolicy
 from tidemill.schedules import Missed, NewSchedule
+from tidemill.sdk.declaring import check_schedule
 from tidemill.sdk.definition import (
     CoroutineTask,
     Isolation,
@@ -26,6 +27,7 @@ from tidemill.sdk.definition import (
     TaskDefinition,
 )
 from tidemill.sdk.middleware import Middleware
+from tidemill.sdk.options import check, each_of, of_kind
 from tidemill.sdk.sending import priority_of
 from tidemill.settings import Settings
 from tidemill.store.schedule_rules import faults
@@ -62,6 +64,7 @@ class App(Outlet):
         environment.
         `redact` takes secrets out of recorded errors and log lines, after the built-in rules.
         """
+        _check_app(settings, middleware, redact, client)
         if redact is not None:
             redaction.process.add(redact)
         super().__init__(settings, middleware, client)
@@ -159,6 +162,7 @@ class App(Outlet):
         `missed`: of slots that nobody was there for the latest fires (`once`), or none (`skip`).
         Raises ConfigurationError naming every broken rule.
         """
+        check_schedule(name, task, cron, time_zone, ends_at, payload, queue, retry, headers)
         declared = NewSchedule(
             name=name,
             cron=cron,
@@ -256,6 +260,20 @@ def _where(error: Exception) -> str:
 
 def _is_ours(filename: str) -> bool:
     return filename == __file__ or "importlib" in filename
+
+
+def _check_app(settings: Any, middleware: Any, redact: Any, client: Any) -> None:
+    rules = (
+        of_kind("settings", settings, Settings, "a tidemill.settings.Settings"),
+        each_of("middleware", middleware, _is_middleware, "a list of Middleware objects"),
+        ("redact", redact, redact is None or callable(redact), "must be a function of a text"),
+        of_kind("client", client, Producer, "a Client or an HttpClient"),
+    )
+    check("App", rules)
+
+
+def _is_middleware(value: Any) -> bool:
+    return isinstance(value, Middleware)
 
 
 def _dotted(text: str) -> bool:

@@ -42,7 +42,7 @@ class ConfigurationError(TidemillError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One broken rule: where (`payload.to`; of many tasks `tasks[3].payload.to`), rule and value."""
+    """One broken rule: where (`payload.to`; of many `tasks[3].payload.to`), which, and by what."""
 
     field: str
     rule: str

@@ -46,20 +46,24 @@ class RetryPolicy:
         if self.policy not in _POLICIES:
             yield "policy", f"must be one of {', '.join(_POLICIES)}", self.policy
         for name in ("base_seconds", "max_seconds"):
-            if not 0 < (seconds := getattr(self, name)) <= MAX_DELAY_SECONDS:
+            seconds = getattr(self, name)
+            if not (_is_number(seconds) and 0 < seconds <= MAX_DELAY_SECONDS):
                 yield name, f"must be more than 0 and at most {MAX_DELAY_SECONDS:.0f}", seconds
-        if not 1 <= self.factor <= MAX_FACTOR:
+        if not (_is_number(self.factor) and 1 <= self.factor <= MAX_FACTOR):
             yield "factor", f"must be 1 to {MAX_FACTOR:g}", self.factor
+        if not isinstance(self.delays_seconds, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance] - users' code
+            yield "delays_seconds", "must be a tuple of seconds", self.delays_seconds
+            return
+        yield from self._delays_faults()
+
+    def _delays_faults(self) -> Iterator[tuple[str, str, Any]]:
         if (self.policy == "list") != bool(self.delays_seconds):
             yield "delays_seconds", "must be given for the policy list, and only for it", None
         if len(self.delays_seconds) > MAX_DELAYS:
-            yield (
-                "delays_seconds",
-                f"must be at most {MAX_DELAYS} numbers",
-                len(self.delays_seconds),
-            )
+            rule = f"must be at most {MAX_DELAYS} numbers"
+            yield "delays_seconds", rule, len(self.delays_seconds)
         for seconds in self.delays_seconds:
-            if not 0 <= seconds <= MAX_DELAY_SECONDS:
+            if not (_is_number(seconds) and 0 <= seconds <= MAX_DELAY_SECONDS):
                 yield "delays_seconds", f"must be 0 to {MAX_DELAY_SECONDS:.0f}", seconds
 
     def _plain_delay(self, failures: int) -> float:
@@ -100,3 +104,7 @@ def delay_after_failure(
     if retry_count >= max_retries:
         return None
     return policy.delay_seconds(retry_count + 1) if after is None else after
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

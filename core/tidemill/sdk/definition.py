@@ -1,8 +1,7 @@
 """A task type as an app declares it: a handler, its payload, its defaults, how to enqueue it."""
 
 import inspect
-import re
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cas
 from tidemill.errors import ConfigurationError
 from tidemill.models import NewTask, TaskType, queue_name_pattern, type_name_pattern
 from tidemill.retry import RetryPolicy
+from tidemill.sdk.options import check, exceptions, matching, retry, seconds, within
 from tidemill.sdk.payload import PayloadCodec
 from tidemill.sdk.results import ResultCodec
 from tidemill.sdk.sending import Gate, Sender
@@ -143,42 +143,28 @@ def _check_function(function: Callable[..., Any]) -> None:
         raise ConfigurationError(f"{name_of(function)}: a task must return, not yield")
 
 
-def _check(name: str, rules: Iterable[tuple[str, Any, object, str]]) -> None:
-    """Raise ConfigurationError for the first field whose value does not keep its rule."""
-    for field, value, kept, rule in rules:
-        if not kept:
-            raise ConfigurationError(f"task {name!r}: {field} {rule} (got {value!r})")
-
-
 def _check_defaults(name: str, defaults: TaskDefaults) -> None:
+    check("a task", [matching("name", name, type_name_pattern, needed=True)])
     rules = (
-        ("name", name, re.fullmatch(type_name_pattern, name), f"must match {type_name_pattern}"),
-        (
-            "queue",
-            defaults.queue,
-            defaults.queue is None or re.fullmatch(queue_name_pattern, defaults.queue),
-            f"must match {queue_name_pattern}",
-        ),
-        ("priority", defaults.priority, _within(defaults.priority, -32768, 32767),
-         "must be -32768 to 32767"),
-        ("max_retries", defaults.max_retries, _within(defaults.max_retries, 0, 1000),
-         "must be 0 to 1000"),
-        ("timeout_seconds", defaults.timeout_seconds, _within(defaults.timeout_seconds, 0.001, 1e9),
-         "must be above 0"),
-    )  # fmt: skip
-    _check(name, rules)
+        matching("queue", defaults.queue, queue_name_pattern),
+        within("priority", defaults.priority, -32768, 32767),
+        within("max_retries", defaults.max_retries, 0, 1000),
+        seconds("timeout_seconds", defaults.timeout_seconds),
+        *retry(defaults.retry),
+        exceptions("retry_on", defaults.retry_on),
+        exceptions("discard_on", defaults.discard_on),
+    )
+    check(f"task {name!r}", rules)
 
 
 def _check_placing(name: str, placing: Placing) -> None:
+    one_of = placing.isolation in (None, "process")
     rules = (
-        ("isolation", placing.isolation, placing.isolation in {None, "process"},
-         'must be "process" or left out'),
-        ("concurrency", placing.concurrency, _within(placing.concurrency, 1, 10_000),
-         "must be 1 to 10000"),
-        ("max_memory_mb", placing.max_memory_mb, _within(placing.max_memory_mb, 16, 1_000_000),
-         "must be 16 to 1000000"),
-    )  # fmt: skip
-    _check(name, rules)
+        ("isolation", placing.isolation, one_of, 'must be "process" or left out'),
+        within("concurrency", placing.concurrency, 1, 10_000),
+        within("max_memory_mb", placing.max_memory_mb, 16, 1_000_000),
+    )
+    check(f"task {name!r}", rules)
     if placing.max_memory_mb is not None and placing.isolation is None:
         raise ConfigurationError(
             f"task {name!r}: max_memory_mb must go with isolation='process': "
@@ -190,7 +176,3 @@ def _mode(placing: Placing, *, is_async: bool) -> RunMode:
     if placing.isolation == "process":
         return RunMode.PROCESS
     return RunMode.LOOP if is_async else RunMode.THREAD
-
-
-def _within(value: float | None, least: float, most: float) -> bool:
-    return value is None or least <= value <= most
