@@ -18,20 +18,23 @@ STOP_SECONDS = 30
 
 
 @asynccontextmanager
-async def api_process(settings: Settings, **more: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def api_process(
+    settings: Settings, log: Path | None = None, **more: str
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Run `tidemill api` on the settings' database; yield a client of it once it is ready.
 
-    `more` is added to its environment.
+    `more` is added to its environment; `log` gets what it logs.
     """
     port = free_port()
     environ = {"TIDEMILL_DATABASE_URL": settings.database_url, "TIDEMILL_LOG_FORMAT": "json"}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tidemill_cli", "api", "--host", HOST, "--port", str(port)),
-        cwd=REPOSITORY,
-        env=os.environ | environ | more,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    with (log or Path(os.devnull)).open("wb") as told:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tidemill_cli", "api", "--host", HOST, "--port", str(port)),
+            cwd=REPOSITORY,
+            env=os.environ | environ | more,
+            stdout=told,
+            stderr=told,
+        )
     connector = aiohttp.TCPConnector(limit=0)
     try:
         async with aiohttp.ClientSession(f"http://{HOST}:{port}", connector=connector) as client:
