@@ -13,6 +13,7 @@ from pydantic import BaseModel, computed_field
 from tests.support.worker import Bench, claimed, eventually, run_of
 from tidemill import App, Context
 from tidemill.states import Outcome
+from tidemill.store.rules import MAX_PAYLOAD_BYTES
 
 
 @pytest.fixture
@@ -49,6 +50,34 @@ async def test_a_result_that_is_no_json_fails_for_good(app: App) -> None:
     assert finish.outcome is Outcome.FAILED
     assert finish.error is not None
     assert finish.error["type"] == "Unstorable"
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half a pair: \ud800"])
+async def test_a_result_that_postgres_cannot_hold_fails_for_good_with_one_sentence(
+    app: App, text: str
+) -> None:
+    @app.task
+    async def task() -> dict[str, str]:
+        return {"text": text}
+
+    finish = await Bench(app).run()
+    assert finish.outcome is Outcome.FAILED
+    assert finish.error is not None
+    assert finish.error["message"].startswith("the result cannot be stored as JSON: must ")
+    assert finish.error["traceback"] == ""
+
+
+async def test_a_result_that_is_too_large_fails_for_good_and_says_by_how_much(app: App) -> None:
+    @app.task
+    async def task(size: int) -> str:
+        return "x" * size
+
+    most = MAX_PAYLOAD_BYTES
+    assert (await Bench(app).run(payload={"size": most - 2})).outcome is Outcome.SUCCEEDED
+    finish = await Bench(app).run(payload={"size": most - 1})
+    assert finish.outcome is Outcome.FAILED
+    assert finish.error is not None
+    assert f"at most {most} bytes as JSON (got {most + 1} bytes)" in finish.error["message"]
 
 
 async def test_a_result_that_raises_while_it_is_read_fails_for_good(app: App) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from tidemill.failures import error_record
+from tidemill.jsontext import dumps
 from tidemill.models import ClaimedTask, Finish
 from tidemill.redaction import redact_value
 from tidemill.retry import delay_after_failure
@@ -124,8 +125,11 @@ def snooze(task: ClaimedTask, delay_seconds: float, *, seconds: float = 0.0) -> 
     )
 
 
-def storable(result: Any) -> Any:
-    """Return what a handler returned as plain JSON values. Raises Unstorable, which says why."""
+def storable(result: Any, most_bytes: int | None = None) -> Any:
+    """Return what a handler returned as plain JSON values, of `most_bytes` as text at most.
+
+    None: a child process's, whose worker knows the bound. Raises Unstorable, which says why.
+    """
     if inspect.iscoroutine(result):
         result.close()
         raise Unstorable(
@@ -133,10 +137,17 @@ def storable(result: Any) -> Any:
             "one; make what the decorator returns an `async def`"
         )
     try:
-        return to_jsonable_python(result, inf_nan_mode="null")
+        plain = to_jsonable_python(result, inf_nan_mode="null")
+        size = 0 if isinstance(plain, bool | int | float) else len(dumps(plain).encode())
     except Exception as error:  # noqa: BLE001 - a generator, say: it may raise anything
         reason = message_of(error)
         raise Unstorable(f"the result cannot be stored as JSON: {reason}") from None
+    if most_bytes is not None and size > most_bytes:
+        raise Unstorable(
+            f"the result must be at most {most_bytes} bytes as JSON (got {size} bytes): keep it "
+            "elsewhere and return where it is, or raise TIDEMILL_MAX_PAYLOAD_BYTES of the workers"
+        )
+    return plain
 
 
 def timed_out(task: ClaimedTask) -> TimedOut:

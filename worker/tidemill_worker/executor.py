@@ -13,6 +13,7 @@ from tidemill.sdk.context import Context
 from tidemill.sdk.definition import RunMode, TaskDefinition
 from tidemill.sdk.middleware import Call, Middleware
 from tidemill.sdk.resources import Opener
+from tidemill.store.rules import MAX_PAYLOAD_BYTES
 from tidemill_worker.around import Around, around
 from tidemill_worker.conclude import Ended, Unstorable, conclude, fail, storable
 from tidemill_worker.ledger import Ledger
@@ -43,6 +44,7 @@ class Surroundings:
     middleware: Sequence[Middleware] = ()
     resources: Resources = field(default_factory=Resources)
     children: Children | None = None
+    max_result_bytes: int = MAX_PAYLOAD_BYTES
 
     @classmethod
     def of(
@@ -52,10 +54,12 @@ class Surroundings:
         *,
         given: Mapping[Opener, Any] | None = None,
         children: Children | None = None,
+        max_result_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> "Surroundings":
         """Return those of an app's handlers; `given` resources are used as they are."""
         here = [each for each in app.tasks.values() if each.mode is not RunMode.PROCESS]
-        return cls(Links(ledger), app.middleware, Resources(here, given), children)
+        resources = Resources(here, given)
+        return cls(Links(ledger), app.middleware, resources, children, max_result_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class Executor:
         self._around = around(surroundings.middleware)
         self._resources = surroundings.resources
         self._children = surroundings.children
+        self._max_result_bytes = surroundings.max_result_bytes
         self._threads = Threads()
 
     def begin(self, run: Run) -> Finish | Pending | None:
@@ -106,7 +111,7 @@ class Executor:
         ended = first_step(handler, context)
         if isinstance(ended, Suspended):
             return Pending(self._finished(ended, run, definition))
-        return _finish(run, ended, definition)
+        return self._finish(run, ended, definition)
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -156,7 +161,18 @@ class Executor:
     ) -> Finish | None:
         with self._watch.over(run):
             ended = await handler.ended()
-        return _finish(run, ended, definition)
+        return self._finish(run, ended, definition)
+
+    def _finish(self, run: Run, ended: Ended, definition: Definition) -> Finish | None:
+        if ended.value is not None:
+            ended = _stored(ended, self._max_result_bytes)
+        return conclude(
+            run.task,
+            ended,
+            reason=run.stop_reason,
+            seconds=run.seconds(),
+            defaults=definition.defaults,
+        )
 
     def _context(self, run: Run) -> Context:
         task = run.task
@@ -177,21 +193,9 @@ async def _surrounded(around: Around, context: Context, call: Call) -> Any:
     return await around(context, call)
 
 
-def _finish(run: Run, ended: Ended, definition: Definition) -> Finish | None:
-    if ended.value is not None:
-        ended = _stored(ended)
-    return conclude(
-        run.task,
-        ended,
-        reason=run.stop_reason,
-        seconds=run.seconds(),
-        defaults=definition.defaults,
-    )
-
-
-def _stored(ended: Ended) -> Ended:
+def _stored(ended: Ended, most_bytes: int) -> Ended:
     """Turn the result into plain JSON values, or into the error that says why it cannot be."""
     try:
-        return Ended(value=storable(ended.value))
+        return Ended(value=storable(ended.value, most_bytes))
     except Unstorable as error:
-        return Ended(error=error)
+        return Ended(error=error.with_traceback(None))

@@ -169,7 +169,7 @@ class Finisher(Service):
             await self._flush(batch[middle:])
             return
         run, finish = batch[0]
-        log.error("an outcome cannot be stored", extra=run.described(), exc_info=error)
+        log.error("an outcome cannot be stored: %s", error, extra=run.described())
         if finish.outcome is Outcome.FAILED and finish.result is None:
             self._ledger.drop([run])  # not even that it failed: its lease will expire
             return

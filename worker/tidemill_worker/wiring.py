@@ -59,7 +59,11 @@ class Wiring:
         self.finisher = self._make_finisher()
         self.processes = Processes(app.tasks.values(), app=settings.app)
         self.surroundings = Surroundings.of(
-            app, self.ledger, given=resources, children=self.processes
+            app,
+            self.ledger,
+            given=resources,
+            children=self.processes,
+            max_result_bytes=settings.max_payload_bytes,
         )
         self.slots = self._make_slots(app, settings)
         self.dispatcher = self._make_dispatcher(settings)
