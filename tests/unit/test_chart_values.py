@@ -204,3 +204,17 @@ def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
         part = schema["definitions"][part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part
         if isinstance(value, dict):
             assert set(part["properties"]) == set(value), name
+
+
+def test_a_secret_of_tokens_is_mounted_into_the_api_alone(chart: Chart) -> None:
+    name, place = "TIDEMILL_TOKENS_FILE", "/etc/tidemill/tokens/tokens.json"
+    rendered = chart.render(auth__existingSecret="mine")
+    pod = one(rendered, "Deployment", "tidemill-api")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert variables(container)[name] == place
+    [mount] = [each for each in container["volumeMounts"] if each["name"] == "tokens"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/tidemill/tokens", True)
+    [volume] = [each for each in pod["volumes"] if each["name"] == "tokens"]
+    assert volume["secret"]["secretName"] == "mine"
+    assert yaml.safe_dump_all(rendered).count("tokens.json") == place.count("tokens.json") + 2
+    assert "tokens" not in yaml.safe_dump_all(chart.render())

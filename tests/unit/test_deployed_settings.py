@@ -16,6 +16,7 @@ COMPOSE = CHART.parents[1] / "compose.yaml"
 VARIANTS: list[dict[str, Any]] = [
     {"database__verifyCa": True, "database__pooler": "transaction"},
     {"operator__clusterWide": False},
+    {"auth__existingSecret": "mine"},
 ]
 
 
@@ -25,7 +26,7 @@ def services() -> dict[str, Manifest]:
     return found
 
 
-@pytest.mark.parametrize("values", VARIANTS, ids=["verified", "namespaced"])
+@pytest.mark.parametrize("values", VARIANTS, ids=["verified", "namespaced", "tokens"])
 def test_the_charts_variables_are_settings(chart: Chart, values: dict[str, Any]) -> None:
     for where, pod in pods(chart.render(**values)):
         if where.startswith("StatefulSet/"):

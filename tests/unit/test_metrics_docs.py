@@ -13,6 +13,7 @@ from tidemill.db import Database
 from tidemill.metrics import REGISTRY
 from tidemill.settings import Settings
 from tidemill.store.stats import StatsStore
+from tidemill_api.auth.metrics import AuthMetrics
 from tidemill_api.gauges import QueueFigures
 from tidemill_api.metrics import ApiMetrics
 
@@ -27,6 +28,7 @@ def registries() -> list[CollectorRegistry]:
     api = ApiMetrics()
     nowhere = Database.of(Settings(database_url="postgresql://nowhere"), application="test")
     QueueFigures(StatsStore(nowhere), api.registry)
+    AuthMetrics(api.registry)
     return [REGISTRY, api.registry]
 
 

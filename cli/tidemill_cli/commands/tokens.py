@@ -79,9 +79,7 @@ Examples:
     required=True,
     help="What it is for; may be given more than once. admin is for everything.",
 )
-@click.option(
-    "--queue", "queues", multiple=True, help="Only for this queue; more than once: these."
-)
+@click.option("--queue", "only", multiple=True, help="Only for this queue; more than once: these.")
 @click.option("--rate", help="Most requests per time: 100/s, 20/10s, 1000/h. Default: any.")
 @click.option("--expires", "expires_at", callback=_expiry, help="When it ends: 45m, 12h, 90d.")
 @click.option(
@@ -171,7 +169,7 @@ def revoke(name: str, sha256: str, file: Path) -> None:
 
 def _entry(token: str, fields: dict[str, Any]) -> TokenEntry:
     """Return the token's entry. Raises ConfigurationError for what no API would take."""
-    fields["queues"] = fields["queues"] or None
+    fields["queues"] = fields.pop("only") or None
     given = {"sha256": digest_of(token).hex(), **fields}
     said = {name: value for name, value in given.items() if value is not None}
     (entry,) = parsed(json.dumps({"tokens": [said]}).encode(), "the entry").tokens
