@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import aiohttp
 
-from tidemill.client.problems import error_of
+from tidemill.client.problems import error_of, is_ours
 from tidemill.errors import (
     ApiUnavailable,
     DatabaseUnavailable,
@@ -17,6 +17,7 @@ from tidemill.errors import (
     RateLimited,
     TidemillError,
 )
+from tidemill.setting import masked
 
 TRIES: Final = 4
 """How often a call that is safe to repeat is made before its error is raised."""
@@ -86,19 +87,26 @@ class Calls:
         except (aiohttp.ClientError, TimeoutError) as error:
             told = str(error) or f"no answer within {seconds:g} s"
             raise ApiUnavailable(f"the API at {self._url} did not answer: {told}") from error
-        return self._read(response.status, response.headers, text)
+        return self._read(f"{method} {masked(self._url)}{path}", response, text)
 
-    def _read(self, status: int, headers: Mapping[str, str], text: bytes) -> Any:
+    def _read(self, asked: str, response: aiohttp.ClientResponse, text: bytes) -> Any:
         try:
             value: Any = json.loads(text) if text else None
         except ValueError:
             value = None
+        status, headers = response.status, response.headers
+        found = f"{status} {response.reason or ''}".strip()
+        stranger = (
+            f"{asked} was answered by something that is no Tidemill API ({found}, "
+            f"{headers.get('Content-Type', 'no content type')}): is the url right?"
+        )
         if status >= _BAD:
             problem = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-            raise error_of(status, problem, _retry_after(headers))
-        if value is None:
-            raise ApiUnavailable(f"what answers at {self._url} is no Tidemill API")
-        return value
+            ours = is_ours(problem)
+            raise error_of(status, problem if ours else {"detail": stranger}, _retry_after(headers))
+        if not isinstance(value, dict | list):
+            raise ApiUnavailable(stranger)
+        return cast("Any", value)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,6 +16,7 @@ from tidemill.client.transactions import checked, fields_of
 from tidemill.errors import ApiUnavailable, ConfigurationError, DatabaseUnavailable, Overloaded
 from tidemill.models import HistoryEvent, NewTask, Task
 from tidemill.sdk.handle import Stored
+from tidemill.setting import masked
 from tidemill.states import Status
 
 VARIABLE: Final = "TIDEMILL_API_TOKEN"
@@ -48,7 +50,8 @@ class HttpClient(Producer):
         """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError(f"the API's url must be http(s)://host[:port] (got {url!r})")
+            rule = "must be http://host[:port] or https://host[:port]"
+            raise ConfigurationError(f"the API's url {rule} (got {masked(url)!r})")
         self._url, self._token = url, (token or os.environ.get(VARIABLE, "")).strip()
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self._calls = Calls(url, headers)
@@ -65,11 +68,14 @@ class HttpClient(Producer):
         safe = all(task.idempotency_key is not None for task in tasks)
         body = [fields_of(task) for task in tasks]
         answer = await self._calls.call("POST", "/api/tasks/batch", body=body, safe=safe)
-        return [_stored(each) for each in answer["tasks"]]
+        with self._expecting():
+            return [_stored(each) for each in answer["tasks"]]
 
     async def get(self, task_id: UUID) -> Task:
         """Return a task as it is now. Raises TaskNotFound."""
-        return _task(await self._calls.call("GET", f"/api/tasks/{task_id}", safe=True))
+        answer = await self._calls.call("GET", f"/api/tasks/{task_id}", safe=True)
+        with self._expecting():
+            return _task(answer)
 
     async def history(self, task_id: UUID) -> list[HistoryEvent]:
         """Return what happened to a task, oldest first. Raises TaskNotFound."""
@@ -112,10 +118,21 @@ class HttpClient(Producer):
         """Close all connections."""
         await self._calls.close()
 
+    @contextmanager
+    def _expecting(self) -> Generator[None]:
+        """Tell of an answer that is JSON, but not what the API says."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError) as error:
+            told = f"what answers at {masked(self._url)} is no Tidemill API: its JSON is another"
+            raise ApiUnavailable(told) from error
+
     async def _poll(self, task_id: UUID, seconds: float) -> Task:
         path = f"/api/tasks/{task_id}?wait={max(_LEAST_SECONDS, seconds):.3f}"
         limit = seconds + ANSWER_SECONDS
-        return _task(await self._calls.call("GET", path, safe=False, seconds=limit))
+        answer = await self._calls.call("GET", path, safe=False, seconds=limit)
+        with self._expecting():
+            return _task(answer)
 
 
 def _stored(entry: Mapping[str, Any]) -> Stored:

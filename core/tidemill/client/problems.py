@@ -29,6 +29,11 @@ _OF_KIND: Final[Mapping[str, Callable[[str], TidemillError]]] = {
 }
 
 
+def is_ours(problem: Mapping[str, Any]) -> bool:
+    """Whether a body is a problem of a Tidemill API, and not of something in between."""
+    return str(problem.get("type", "")).startswith(_PREFIX)
+
+
 def error_of(status: int, problem: Mapping[str, Any], wait: float) -> TidemillError:
     """Return the error that an answer stands for; `wait` is what its Retry-After says (seconds)."""
     kind = str(problem.get("type", "")).removeprefix(_PREFIX)
@@ -40,7 +45,8 @@ def error_of(status: int, problem: Mapping[str, Any], wait: float) -> TidemillEr
     if status in _REFUSED:
         return errors.ApiRefused(detail)
     if status >= _SERVER or not kind:  # not kind: something in between, or no Tidemill at all
-        return errors.ApiUnavailable(f"{detail} (status {status})")
+        told = detail if not kind else f"{detail} (status {status})"
+        return errors.ApiUnavailable(told)
     invalid = errors.UnknownType if kind == "unknown-type" else errors.InvalidTask
     return invalid(*_faults(problem, detail))
 
