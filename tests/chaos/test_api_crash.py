@@ -8,7 +8,8 @@ import asyncio
 import resource
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ import pytest
 
 from tests.support import postgres
 from tests.support.api_process import api_process
-from tests.support.storage import until
+from tests.support.storage import until, until_blocked
 from tidemill.db import Database
+from tidemill.errors import DatabaseUnavailable
 from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill_cli.local.postgres import EmbeddedPostgres
@@ -26,6 +28,8 @@ from tidemill_cli.local.postgres import EmbeddedPostgres
 CLIENTS = 5000
 BEFORE = 1000
 """Answers before the server is killed: by then enqueues come in and go out all the time."""
+
+Kill = Callable[[EmbeddedPostgres, Database], Awaitable[None]]
 
 UNKNOWN = "urn:tidemill:problem:outcome-unknown"
 AWAY = "urn:tidemill:problem:database-unavailable"
@@ -102,30 +106,47 @@ async def stored(settings: Settings) -> dict[str, str]:
     return {row["name"]: row["id"] for row in rows}
 
 
+async def at_any_moment(server: EmbeddedPostgres, _db: Database) -> None:
+    """Kill the server at whatever it is."""
+    await asyncio.to_thread(server.crash)
+
+
+async def amid_an_insert(server: EmbeddedPostgres, db: Database) -> None:
+    """Kill the server when it has begun an insert and cannot have ended it."""
+    with suppress(DatabaseUnavailable):
+        async with db.transaction() as held:
+            await held.execute("LOCK TABLE tidemill.ready IN ACCESS EXCLUSIVE MODE")
+            await until_blocked(db)
+            await asyncio.to_thread(server.crash)
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize("kill", [at_any_moment, amid_an_insert])
 async def test_a_database_killed_amid_5000_enqueues_keeps_each_201_and_no_error(
-    private_server: EmbeddedPostgres,
+    private_server: EmbeddedPostgres, kill: Kill
 ) -> None:
     settings = postgres.settings_of(private_server.url("postgres"))
     db = Database.of(settings, application="tests")
     await migrate(db)
-    await db.close()
     async with api_process(settings) as http:
         storm = Storm(http)
         running = asyncio.create_task(storm.run())
         await until(storm.begun)
-        await asyncio.to_thread(private_server.crash)
+        await kill(private_server, db)
+        await db.close()
         await running
         await asyncio.to_thread(private_server.start)
         found = await stored(settings)
-        _hold(storm.sent, found)
+        unknown = _hold(storm.sent, found)
         await _send_again(http, storm.sent, found)
         kept = await stored(settings)
     assert {name: kept[name] for name in found} == found
+    assert unknown or kill is at_any_moment
 
 
-def _hold(sent: list[Sent], found: dict[str, str]) -> None:
+def _hold(sent: list[Sent], found: dict[str, str]) -> set[str]:
+    """Hold the answers against what is stored; return which told that nobody knows."""
     accepted = {each.name: each.told for each in sent if each.status == 201}
     unknown = {each.name for each in sent if each.told == UNKNOWN}
     refused = {each.name for each in sent if each.status != 201} - unknown
@@ -141,6 +162,7 @@ def _hold(sent: list[Sent], found: dict[str, str]) -> None:
     assert {name: found.get(name) for name in accepted} == accepted
     assert not refused & found.keys()
     assert found.keys() == accepted.keys() | hidden
+    return unknown
 
 
 async def _send_again(http: aiohttp.ClientSession, sent: list[Sent], found: dict[str, str]) -> None:
