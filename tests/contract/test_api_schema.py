@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.support.api_process import api_process
-from tests.support.schema_fuzz import fuzz
+from tests.support.schema_fuzz import STREAMS, fuzz
 from tests.support.seeds import seed
 from tidemill.settings import Settings
 from tidemill.store import Store
@@ -26,7 +26,7 @@ async def test_every_operation_answers_generated_requests_as_documented(
         run = await fuzz(url, "--generation-deterministic", "--max-examples", EXAMPLES)
     sys.stdout.write(run.told())  # shown with -s: the figures that a release report quotes
     assert run.clean, run.output
-    asked = {(each.method, each.path) for each in ENDPOINTS} - {("GET", DOCUMENT)}
-    assert run.operations >= asked
+    asked = {(e.method, e.path) for e in ENDPOINTS if e.name not in STREAMS}
+    assert run.operations >= asked - {("GET", DOCUMENT)}
     assert 0 not in run.answers
     assert min(run.answers[200], run.answers[201], run.answers[400]) > 0
