@@ -9,6 +9,7 @@ from aiohttp import web
 from tidemill_api.auth.guard import guarded
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import encoded
+from tidemill_api.endpoints import Endpoint
 from tidemill_api.middleware import around
 from tidemill_api.openapi import document
 from tidemill_api.routes import ENDPOINTS
@@ -23,12 +24,18 @@ def build(api: Api) -> web.Application:
     app[API] = api
     app.on_startup.append(_find_place)
     for each in ENDPOINTS:
-        path = _ANY.sub(rf"{{\1:{_besides(each.path)}[^/]+}}", each.path)
-        handler = guarded(each, api.guard)
-        app.router.add_route(each.method, path, handler, name=each.name)
-        if each.method == "GET":
-            app.router.add_route("HEAD", path, handler)
+        _route(app, each, api, api.own_prefix + each.path, each.name)
+        if api.own_prefix:  # a proxy may strip it, and who probes a pod goes past the proxy
+            _route(app, each, api, each.path, f"{each.name}_stripped")
     return app
+
+
+def _route(app: web.Application, each: Endpoint, api: Api, place: str, name: str) -> None:
+    path = _ANY.sub(rf"{{\1:{_besides(each.path)}[^/]+}}", place)
+    handler = guarded(each, api.guard)
+    app.router.add_route(each.method, path, handler, name=name)
+    if each.method == "GET":
+        app.router.add_route("HEAD", path, handler)
 
 
 def _besides(path: str) -> str:

@@ -11,12 +11,14 @@ from tidemill.store import Store
 from tidemill_api.auth.guard import Guard
 from tidemill_api.auth.source import TokenWatch, guard_of
 from tidemill_api.claims import Claims
+from tidemill_api.cors import Cors, cors_of
 from tidemill_api.endings import Endings
 from tidemill_api.enqueue import Enqueuer
 from tidemill_api.gauges import QueueFigures
 from tidemill_api.health import Health
 from tidemill_api.metrics import ApiMetrics
 from tidemill_api.pace import Pace
+from tidemill_api.place import prefix_of
 from tidemill_api.reading import BodyBudget
 from tidemill_api.types import TypeRegistry
 from tidemill_api.waits import Waits
@@ -41,8 +43,11 @@ class Api:
     watch: TokenWatch | None = None
     bodies: BodyBudget = field(default_factory=BodyBudget)
     log_pace: Pace = field(default_factory=Pace)
+    cors: Cors | None = None
+    own_prefix: str = ""
+    """What the setting says; its paths begin with this below wherever it is mounted"""
     prefix: str = ""
-    """Where in another application it is mounted: paths that it tells begin with this"""
+    """Where it is found, mounted or by its own prefix: paths that it tells begin with this"""
     document: bytes = b""
     """The encoded OpenAPI document; from the application's start on"""
 
@@ -55,7 +60,7 @@ class Api:
     def of(cls, settings: Settings, db: Database, hints: Hints) -> "Api":
         """Return the parts of a server on `db`; nothing is started or connected.
 
-        Raises ConfigurationError for tokens that cannot be used.
+        Raises ConfigurationError for tokens, origins or a prefix that cannot be used.
         """
         store = Store.of(db)
         metrics = ApiMetrics()
@@ -74,6 +79,8 @@ class Api:
             metrics=metrics,
             guard=guard,
             watch=watch,
+            cors=cors_of(settings.cors_origins),
+            own_prefix=prefix_of(settings.api_prefix),
         )
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from tidemill_api.compression import compress
 from tidemill_api.context import API, Api
 from tidemill_api.problems import internal, problem_of, response_of
 
@@ -48,7 +49,12 @@ async def answered(
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - the one place where errors become answers
         response = _answer_to(error, asked, api)
+    await compress(request, response)
+    if api.cors is not None:
+        response = api.cors.finish(request, response)
     finish(response.headers, asked.id)
+    if api.health.draining or _refused_early(request, response):
+        response.force_close()
     _note(asked, response.status, time.perf_counter() - began, api)
     return response
 
@@ -62,9 +68,19 @@ def finish(headers: MutableMapping[str, str], request_id: str) -> None:
 
 
 def route_of(request: web.Request) -> str:
-    """Return the template that the request's path matched, such as /api/tasks/{id}."""
+    """Return the template that the request's path matched, such as /api/tasks/{id}.
+
+    Without the prefix of the setting: dashboards need not know.
+    """
     resource = request.match_info.route.resource
-    return "unmatched" if resource is None else resource.canonical
+    if resource is None:
+        return "unmatched"
+    return resource.canonical.removeprefix(request.app[API].own_prefix)
+
+
+def _refused_early(request: web.Request, response: web.StreamResponse) -> bool:
+    """Whether the rest of a body is on its way that nobody wants: it is not waited for."""
+    return response.status >= _BAD and not request.content.is_eof()
 
 
 def _request_id(request: web.Request) -> str:

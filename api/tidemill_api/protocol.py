@@ -9,7 +9,9 @@ import secrets
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
+from tidemill.errors import Fault
 from tidemill_api.middleware import finish
 from tidemill_api.problems import Problem, internal, response_of
 
@@ -41,6 +43,10 @@ class ProblemProtocol(web.RequestHandler):
         if status == _FAILED:
             _log.error("a request failed outside its route", exc_info=exc)
             problem = internal()
+        elif isinstance(exc, ContentEncodingError):  # what no library here unfolds: br, zstd
+            rule = "must be one of deflate, gzip, identity"
+            fault = Fault("Content-Encoding", rule, message)
+            problem = Problem(415, "unsupported-media-type", f"Content-Encoding: {rule}", (fault,))
         else:
             _log.debug("refused %s: %s %r", request.remote, type(exc).__name__, message)
             problem = Problem(status, "bad-http", "the request is not valid HTTP/1.1")

@@ -3,6 +3,7 @@
 import asyncio
 
 from aiohttp import web
+from aiohttp.hdrs import CONTENT_ENCODING
 
 from tidemill.errors import Fault, Overloaded
 from tidemill_api.problems import Problem
@@ -11,6 +12,7 @@ JSON_TYPES = frozenset({"application/json"})
 NDJSON_TYPES = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 )
+ENCODINGS = frozenset({"gzip", "deflate", "identity"})
 BODY_SECONDS = 30.0
 MAX_BATCH_BYTES = 64 * 1024 * 1024
 ENVELOPE_BYTES = 64 * 1024
@@ -57,6 +59,7 @@ class Held:
 
 def content_type(request: web.Request, allowed: frozenset[str]) -> str:
     """Return the body's type. Raises a 415 problem unless it is in `allowed` and UTF-8."""
+    _check_encoding(request)
     given = request.headers.get("Content-Type")
     if given in allowed:  # spelled like this by nearly everybody
         return given
@@ -71,10 +74,24 @@ def content_type(request: web.Request, allowed: frozenset[str]) -> str:
     raise Problem(415, "unsupported-media-type", f"Content-Type: {rule}", (fault,))
 
 
+def _check_encoding(request: web.Request) -> None:
+    """Raise a 415 problem for a body that is compressed in a way that is not unfolded."""
+    given = request.headers.get(CONTENT_ENCODING)
+    if given is not None and given.strip().lower() not in ENCODINGS:
+        rule = f"must be one of {', '.join(sorted(ENCODINGS))}"
+        fault = Fault("Content-Encoding", rule, given)
+        raise Problem(
+            415, "unsupported-media-type", f"Content-Encoding: {rule}", (fault,), dict(_LAST)
+        )
+
+
 def expected_size(request: web.Request, limit: int) -> int:
-    """Return the most bytes that the body can have. Raises a 413 problem past `limit`."""
+    """Return the most bytes that the body can have. Raises a 413 problem past `limit`.
+
+    Of a compressed body nobody knows what it unfolds to: it may be as large as any.
+    """
     length = request.content_length
-    if length is None:
+    if length is None or CONTENT_ENCODING in request.headers:
         return limit
     if length > limit:
         raise too_large(limit)

@@ -30,8 +30,9 @@ class ShortWay:
     """Handles a server's requests: enqueues itself, others with the application's handler."""
 
     def __init__(self, api: Api, application: _Application) -> None:
-        """Enqueue with `api`; it is at the root of its server."""
+        """Enqueue with `api`; nothing but its own prefix is before its paths."""
         self._api = api
+        self._path = api.own_prefix + _ENQUEUE.path
         self._application = application
         mine = replace(_ENQUEUE, handler=partial(tasks.enqueue, api=api, kind=Whole))
         self._enqueue = guarded(mine, api.guard)
@@ -39,7 +40,7 @@ class ShortWay:
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """Return what will be the answer."""
         if (
-            request.raw_path == _ENQUEUE.path
+            request.raw_path == self._path
             and request.method == _ENQUEUE.method
             and hdrs.EXPECT not in request.headers
             and isinstance(request, web.Request)

@@ -20,7 +20,8 @@ class Whole(web.Response):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write head and body. Raises ValueError for a header with a line break."""
         body = self.body
-        plain = request.keep_alive and request.version == (1, 1) and not self.compression
+        stays = request.keep_alive and self.keep_alive is not False
+        plain = stays and request.version == (1, 1) and not self.compression
         if not (plain and isinstance(body, bytes)):
             return await super().prepare(request)
         headers, writer = self.headers, request.writer

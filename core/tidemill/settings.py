@@ -69,6 +69,37 @@ class Settings:
 
     api_host: str = setting("127.0.0.1", "address that the API listens on", group="api")
     api_port: int = setting(8080, "port that the API listens on", group="api", least=1, most=65535)
+    api_processes: int = setting(
+        1, "processes that serve the API's port together", group="api", least=1, most=64
+    )
+    api_prefix: str = setting(
+        "", "path that all the API's paths begin with, such as /tidemill", group="api"
+    )
+    api_drain_delay_seconds: float = setting(
+        0.0,
+        "how long a stopping API still accepts, as not ready, while load balancers turn away",
+        group="api",
+        unit="s",
+        least=0,
+        most=300,
+    )
+    api_keepalive_seconds: float = setting(
+        75.0,
+        "how long a connection may stay without a request, and a request's head may take",
+        group="api",
+        unit="s",
+        least=1,
+        most=3600,
+    )
+    api_connections: int = setting(
+        10_000, "most connections of one API process; one more is answered 503",
+        group="api", least=10, most=1_000_000,
+    )  # fmt: skip
+    cors_origins: str = setting(
+        "",
+        "origins whose pages may use the API, comma-separated; * = any; none = CORS is off",
+        group="api",
+    )
     unknown_types: str = setting(
         "accept",
         "what an enqueue of an unregistered type gets",
