@@ -2,6 +2,7 @@
 
 from bench import drain, enqueue
 from bench.claim import ClaimCost
+from bench.http import Http
 from bench.latency import Latency
 from bench.memory import Memory
 from bench.pinned import Pinned
@@ -19,5 +20,6 @@ ALL: dict[str, Subject] = {
         Retained(),
         Pinned(),
         Memory(),
+        Http(),
     )
 }

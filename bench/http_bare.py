@@ -1,0 +1,32 @@
+"""What HTTP alone costs: an aiohttp handler that reads JSON and answers 201, without a database."""
+
+import argparse
+from typing import Any
+
+from aiohttp import web
+
+
+async def create(request: web.Request) -> web.Response:
+    """Answer what came."""
+    task: Any = await request.json()
+    return web.json_response({"id": "0", "task": task}, status=201)
+
+
+async def ready(_: web.Request) -> web.Response:
+    """Say that requests are answered."""
+    return web.Response()
+
+
+def main() -> None:
+    """Serve on the port given."""
+    parser = argparse.ArgumentParser(prog="bench.http_bare")
+    parser.add_argument("--port", type=int, required=True)
+    port: int = parser.parse_args().port
+    app = web.Application()
+    app.router.add_post("/api/tasks", create)
+    app.router.add_get("/readyz", ready)
+    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)
+
+
+if __name__ == "__main__":
+    main()
