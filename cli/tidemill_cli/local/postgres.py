@@ -3,18 +3,19 @@
     data_dir/postgres        the cluster
     data_dir/password        of the superuser `tidemill` (mode 0600)
     data_dir/postgres.log    what the server says
+    data_dir/port            the port of the last start
     data_dir/lock            held while a server is meant to run here
 
-The server listens on 127.0.0.1 only, on a free port, and asks for the password. It is our direct
-child and is told to shut down when we die, so nothing outlives a killed `tidemill up`; Postgres
-itself recovers from a crash, and what a dead server left behind is cleared at the next start.
+The server listens on 127.0.0.1 only, on the port of the last start or another that is free, and
+asks for the password. It is our direct child and is told to shut down when we die, so nothing
+outlives a killed `tidemill up`; Postgres itself recovers from a crash, and what a dead server left
+behind is cleared at the next start.
 """
 
 import contextlib
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -26,8 +27,10 @@ from tidemill.errors import ConfigurationError, DatabaseUnavailable
 from tidemill_cli.local import cluster, launch
 from tidemill_cli.local.account import Account, account_for
 from tidemill_cli.local.installs import Install, choose
+from tidemill_cli.local.postgres_port import HOST, free_port, kept_port
 
-HOST = "127.0.0.1"
+__all__ = ["HOST", "EmbeddedPostgres", "free_port", "url_of_running", "wait_for_predecessor"]
+
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _GONE_SECONDS = 15.0
@@ -142,9 +145,12 @@ class EmbeddedPostgres:
         wait_for_predecessor(self.data, _GONE_SECONDS)
         self.install = self.install or choose(account, major=cluster.major_of(self.data))
         self._ensure_cluster(account, self.install)
-        self.port = self.port or free_port()
+        self.port = self.port or self._usual_port()
         self._launch(account, self.install)
         self._wait_until_ready()
+
+    def _usual_port(self) -> int:
+        return free_port() if self._throwaway else kept_port(self.data_dir / "port")
 
     def _ensure_cluster(self, account: Account, install: Install) -> None:
         kept = self.data_dir / "password"
@@ -204,14 +210,6 @@ def url_of_running(data_dir: Path) -> str | None:
 
 def _url(password: str, port: int, database: str) -> str:
     return f"postgresql://{cluster.SUPERUSER}:{password}@{HOST}:{port}/{database}"
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for_predecessor(data: Path, seconds: float) -> None:
