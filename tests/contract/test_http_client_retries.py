@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tidemill import HttpClient, NewTask
 from tidemill.client import calls
-from tidemill.errors import ApiRefused, ApiUnavailable, Overloaded
+from tidemill.errors import ApiRefused, ApiUnavailable, Overloaded, RateLimited
 
 TASK = "00000000-0000-7000-8000-000000000001"
 ENTRY = {"id": TASK, "status": "queued", "created": True, "queue": "q", "type": "t"}
@@ -119,3 +119,30 @@ async def test_polls_that_come_back_too_early_are_no_hot_loop(failing: Failing) 
         with pytest.raises(TimeoutError, match="has not ended"):
             await client.wait(UUID(TASK), 0.5)
     assert len(failing.asked) <= 4
+
+
+async def test_past_its_rate_the_client_waits_and_asks_again_for_nothing_was_done(
+    failing: Failing,
+) -> None:
+    failing.answers = [problem(429, "rate-limited")]
+    async with HttpClient(failing.url) as client:
+        await client.enqueue(NewTask(type="t"))
+    assert len(failing.asked) == 2
+
+
+async def test_a_rate_that_stays_used_up_is_told_as_such(failing: Failing) -> None:
+    failing.answers = [problem(429, "rate-limited") for _ in range(calls.TRIES)]
+    async with HttpClient(failing.url) as client:
+        with pytest.raises(RateLimited, match="told") as limited:
+            await client.enqueue(NewTask(type="t"))
+    assert limited.value.retry_after == 1
+
+
+async def test_the_token_is_given_or_the_environments(
+    failing: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEMILL_API_TOKEN", "theirs\n")
+    for given in (None, "mine"):
+        async with HttpClient(failing.url, token=given) as client:
+            await client.enqueue(NewTask(type="t"))
+    assert failing.tokens == ["Bearer theirs", "Bearer mine"]

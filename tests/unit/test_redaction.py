@@ -43,6 +43,7 @@ def own_process(monkeypatch: pytest.MonkeyPatch) -> Redactor:
         ("Set-Cookie: session=1", "Set-Cookie: ***"),
         ("AKIAABCDEFGHIJKLMNOP", "AKIA***"),
         ("ghp_0123456789abcdefABCD", "ghp_***"),
+        ("tm_0123456789abcdefghijklmno-PQRSTUVWXYZ_0123456", "tm_***"),
         ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "eyJ***"),
         (
             "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----",

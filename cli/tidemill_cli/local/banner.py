@@ -9,11 +9,17 @@ from tidemill_cli.local import cluster, example
 from tidemill_cli.local.postgres import HOST, EmbeddedPostgres
 
 
-def banner(address: str, types: Sequence[TaskType], own: EmbeddedPostgres | None) -> str:
-    """Return the text; `own` is the server that was started, if it was not somebody else's."""
+def banner(
+    address: str, types: Sequence[TaskType], own: EmbeddedPostgres | None, *, guarded: bool = False
+) -> str:
+    """Return the text; `own` is the server that was started, if it was not somebody else's.
+
+    `guarded`: the API asks for tokens.
+    """
+    token = ', with -H "Authorization: Bearer $TOKEN"' if guarded else ""
     kept = f"The data stays in {own.data_dir}. " if own else ""
     return (
-        f"\nTidemill is ready: {address}\n\nTry:\n"
+        f"\nTidemill is ready: {address}\n\nTry{token}:\n"
         f"  {example.curl(address, types)}\n"
         f"  curl -s {address}/api/stats\n\n"
         f"{_export(own) if own else ''}"

@@ -231,7 +231,9 @@ class Up:
         return ports.address_of(self._settings.api_host, self._settings.api_port)
 
     def _banner(self) -> str:
-        return banner(self._address, self._plan.app.types(), self._plan.postgres)
+        guarded = bool(self._settings.tokens_file or self._settings.tokens)
+        types, postgres = self._plan.app.types(), self._plan.postgres
+        return banner(self._address, types, postgres, guarded=guarded)
 
     def _say(self, text: str) -> None:
         self._printer.line("up", text)
