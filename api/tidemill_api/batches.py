@@ -75,6 +75,8 @@ async def tasks_of(entries: list[Any]) -> list[NewTask]:
 
 async def check_payloads(tasks: list[NewTask], checks: Checks) -> None:
     """Raise InvalidTask with the faults of all payloads."""
+    if checks.keys().isdisjoint({task.type for task in tasks}):
+        return
     faults: list[Fault] = []
     for place, task in enumerate(tasks):
         if place % TASKS_A_TURN == 0:

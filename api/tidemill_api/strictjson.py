@@ -25,6 +25,7 @@ _DEPTH_RULE = f"must not be nested more than {MAX_DEPTH} levels deep"
 # decoders already.
 _SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
+_CONTAINERS = frozenset({dict, list})
 _Node = tuple[Any, tuple[str | int, ...]]
 
 
@@ -95,7 +96,7 @@ def _too_deep(value: Any) -> bool:
             child
             for each in level
             for child in (each.values() if isinstance(each, dict) else each)  # pyright: ignore[reportUnknownVariableType] - any JSON
-            if isinstance(child, dict | list)
+            if type(child) in _CONTAINERS
         ]
         if not level:
             return False

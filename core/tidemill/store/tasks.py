@@ -115,17 +115,19 @@ _STATUS: Final[dict[str | None, Status | None]] = {None: None} | {
 
 
 def _enqueued(row: Record) -> Enqueued:
+    # in the order of the statement's columns: by name would cost twice this
+    id_, status, created, queue, priority, retries, timeout, retry, created_at, run_at = row
     return Enqueued(
-        id=row["id"],
-        status=_STATUS[row["status"]],
-        created=row["created"],
-        queue=row["queue"],
-        priority=row["priority"],
-        max_retries=row["max_retries"],
-        timeout_seconds=row["timeout_seconds"],
-        retry=loads(row["retry"]),
-        created_at=row["created_at"],
-        run_at=row["run_at"],
+        id_,
+        _STATUS[status],
+        created,
+        queue,
+        priority,
+        retries,
+        timeout,
+        loads(retry),
+        created_at,
+        run_at,
     )
 
 
