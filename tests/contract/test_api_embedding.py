@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tests.support.http import Answer, assert_problem
+from tests.support.tokens import bearer, entry, text_of
 from tests.support.worker import eventually
 from tidemill import App
 from tidemill.errors import ConfigurationError, DatabaseUnavailable
@@ -63,6 +64,15 @@ def mounted(settings: Settings) -> web.Application:
 async def client(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
     async with serving(mounted(settings)) as session:
         yield session
+
+
+async def test_it_asks_for_tokens_where_the_settings_name_some(settings: Settings) -> None:
+    guarded = replace(settings, tokens=text_of(entry("reader", "read")))
+    async with serving(mounted(guarded)) as client:
+        path = f"{PREFIX}/api/tasks"
+        assert (await ask(client, "POST", path, json={"type": "t"})).status == 401
+        assert (await ask(client, "GET", path, headers=bearer("reader"))).status == 200
+        assert (await ask(client, "GET", "/")).status == 200
 
 
 async def test_it_answers_under_its_prefix_and_paths_that_it_tells_have_it(

@@ -106,3 +106,14 @@ def test_a_broken_file_is_told_and_left_alone(capsys: Captured, tmp_path: Path) 
         assert run(["tokens", *command, "--file", str(file)]) == USAGE
         assert "tokens[0].sha256: is required" in capsys.readouterr().err
     assert file.read_text() == '{"tokens": [{"name": "ci"}]}'
+
+
+def test_the_configuration_that_is_shown_has_no_tokens(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEMILL_TOKENS", '{"tokens": []}')
+    for output in ("text", "json"):
+        assert run(["config", "-o", output]) == 0
+        told = capsys.readouterr().out
+        assert "TIDEMILL_TOKENS" in told
+        assert '{"tokens"' not in told.replace("\\", "")
