@@ -48,24 +48,16 @@ class Settings:
         8, "most connections of one process", group="database", least=2, most=200
     )
     database_connect_seconds: float = setting(
-        10.0,
-        "how long to try one server for a connection",
-        group="database",
-        unit="s",
-        least=0.1,
-        most=300,
-    )
+        10.0, "how long to try one server for a connection",
+        group="database", unit="s", least=0.1, most=300,
+    )  # fmt: skip
     database_statement_seconds: float = setting(
         30.0, "longest statement", group="database", unit="s", least=0.1, most=3600
     )
     database_wait_seconds: float = setting(
-        60.0,
-        "how long a starting process waits for the database and its schema",
-        group="database",
-        unit="s",
-        least=0,
-        most=86400,
-    )
+        60.0, "how long a starting process waits for the database and its schema",
+        group="database", unit="s", least=0, most=86400,
+    )  # fmt: skip
 
     api_host: str = setting("127.0.0.1", "address that the API listens on", group="api")
     api_port: int = setting(8080, "port that the API listens on", group="api", least=1, most=65535)
@@ -76,21 +68,13 @@ class Settings:
         "", "path that all the API's paths begin with, such as /tidemill", group="api"
     )
     api_drain_delay_seconds: float = setting(
-        0.0,
-        "how long a stopping API still accepts, as not ready, while load balancers turn away",
-        group="api",
-        unit="s",
-        least=0,
-        most=300,
-    )
+        0.0, "how long a stopping API still accepts, as not ready, while load balancers turn away",
+        group="api", unit="s", least=0, most=300,
+    )  # fmt: skip
     api_keepalive_seconds: float = setting(
-        75.0,
-        "how long a connection may stay without a request, and a request's head may take",
-        group="api",
-        unit="s",
-        least=1,
-        most=3600,
-    )
+        75.0, "how long a connection may stay without a request, and a request's head may take",
+        group="api", unit="s", least=1, most=3600,
+    )  # fmt: skip
     api_connections: int = setting(
         10_000, "most connections of one API process; one more is answered 503",
         group="api", least=10, most=1_000_000,
@@ -146,40 +130,25 @@ class Settings:
         group="worker",
     )
     lease_seconds: float = setting(
-        30.0,
-        "how long a claim lasts without a heartbeat; a queue may set its own",
-        group="worker",
-        unit="s",
-        least=1,
-        most=86400,
-    )
+        30.0, "how long a claim lasts without a heartbeat; a queue may set its own",
+        group="worker", unit="s", least=1, most=86400,
+    )  # fmt: skip
     heartbeat_seconds: float = setting(
         5.0, "time between heartbeats", group="worker", unit="s", least=0.1, most=3600
     )
     poll_seconds: float = setting(
-        1.0,
-        "time between looks at empty queues (± 25 %); notifications come on top",
-        group="worker",
-        unit="s",
-        least=0.05,
-        most=3600,
-    )
+        1.0, "time between looks at empty queues (± 25 %); notifications come on top",
+        group="worker", unit="s", least=0.05, most=3600,
+    )  # fmt: skip
     drain_seconds: float = setting(
-        30.0,
-        "how long running tasks may go on after SIGTERM before they are given back",
-        group="worker",
-        unit="s",
-        least=0,
-        most=86400,
-    )
+        30.0, "how long running tasks may go on after SIGTERM before they are given back",
+        group="worker", unit="s", least=0, most=86400,
+    )  # fmt: skip
     burst_due_seconds: float = setting(
         0.0,
         "with --burst: tasks that are due within this time (retries, delays) are worked on too",
-        group="worker",
-        unit="s",
-        least=0,
-        most=86400,
-    )
+        group="worker", unit="s", least=0, most=86400,
+    )  # fmt: skip
     max_tasks: int = setting(
         0,
         "tasks after which a worker process drains and starts itself anew; 0 = never",
@@ -188,13 +157,9 @@ class Settings:
         most=1_000_000_000,
     )
     max_memory_mb: int = setting(
-        0,
-        "memory above which a worker process drains and starts itself anew; 0 = any",
-        group="worker",
-        unit="MB",
-        least=0,
-        most=1_000_000,
-    )
+        0, "memory above which a worker process drains and starts itself anew; 0 = any",
+        group="worker", unit="MB", least=0, most=1_000_000,
+    )  # fmt: skip
     max_crashes: int = setting(
         3,
         "a task that took its worker down this often becomes a dead letter",
