@@ -7,6 +7,7 @@ import click
 
 from tidemill import garbage, logs
 from tidemill.settings import Settings
+from tidemill_api import loops
 from tidemill_api.server import serve
 from tidemill_cli.options import DATABASE, LOGS, with_settings
 
@@ -35,7 +36,7 @@ def command(settings: Settings) -> int:
     """Run the HTTP API until SIGTERM or Ctrl-C; requests under way are answered first."""
     logs.configure(settings, component="api")
     garbage.spare()
-    asyncio.run(_serve(settings))
+    loops.run(_serve(settings))
     return 0
 
 
