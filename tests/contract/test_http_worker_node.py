@@ -112,8 +112,7 @@ async def test_it_returns_results_is_retried_and_refuses(url: str, store: Store)
 
 
 async def test_a_cancelled_task_is_stopped(settings: Settings, store: Store) -> None:
-    fast = {"TIDEMILL_HEARTBEAT_SECONDS": "0.2"}
-    async with api_process(settings, **fast) as client:
+    async with api_process(settings, TIDEMILL_HEARTBEAT_SECONDS="0.2") as client:
         task_id = await put(store, "nap", payload={"seconds": 600})
         async with worker_of(str(client._base_url).rstrip("/")):
             await until(store, task_id, running)
@@ -137,8 +136,9 @@ async def test_told_to_stop_it_finishes_or_gives_back_uncharged(url: str, store:
 async def test_of_two_workers_one_is_killed_and_nothing_is_lost_or_recorded_twice(
     settings: Settings, store: Store
 ) -> None:
-    lease = {"TIDEMILL_LEASE_SECONDS": "3", "TIDEMILL_RECOVER_SECONDS": "0.5"}
-    async with api_process(settings, **lease) as client:
+    async with api_process(
+        settings, TIDEMILL_LEASE_SECONDS="3", TIDEMILL_RECOVER_SECONDS="0.5"
+    ) as client:
         url = str(client._base_url).rstrip("/")
         ids = [await put(store, "nap", payload={"seconds": 0.2}) for _ in range(60)]
         async with worker_of(url) as killed, worker_of(url) as other:
