@@ -53,9 +53,9 @@ async def test_outcomes_survive_a_restart_of_the_database(
         assert worker.leases == 10
         await eventually(lambda: not worker.claiming)
         await asyncio.to_thread(private_server.start)
-        await eventually(lambda: worker.leases == 0, seconds=30)
+        await eventually(lambda: worker.leases == 0, seconds=60)
         await store.tasks.enqueue([NewTask(type="task", payload={"n": 10})])
-        await eventually(lambda: runs[10] == 1, seconds=30)
+        await eventually(lambda: runs[10] == 1, seconds=60)
         await eventually(lambda: worker.leases == 0)
     recorded = await database.fetch(
         "SELECT outcome, count(*), count(DISTINCT task_id) FROM tidemill.attempts GROUP BY 1"
@@ -113,9 +113,9 @@ async def test_a_worker_told_to_stop_while_the_database_is_away_ends_in_time(
 
     def stop_without_a_database() -> tuple[int, float, str]:
         with worker_process(settings, trace) as worker:
-            until(lambda: traced(trace)["start 1"] == 1, seconds=20, what="the task runs")
+            until(lambda: traced(trace)["start 1"] == 1, seconds=60, what="the task runs")
             private_server.crash()
-            until(lambda: traced(trace)["end 1"] == 1, seconds=20, what="the task ends")
+            until(lambda: traced(trace)["end 1"] == 1, seconds=60, what="the task ends")
             worker.signal(SIGTERM)
             began = time.monotonic()
             return worker.wait(30), time.monotonic() - began, worker.log()

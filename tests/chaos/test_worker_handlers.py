@@ -47,7 +47,7 @@ async def test_a_handler_that_blocks_the_loop_beyond_the_lease_keeps_its_task(
     payload = {"n": 1, "seconds": 3 * short.lease_seconds}
     stored = await store.tasks.enqueue([NewTask(type="block_the_loop", payload=payload)])
     with worker_process(short, trace) as blocked:
-        until(lambda: traced(trace)["start 1"] == 1, seconds=20, what="the task runs")
+        until(lambda: traced(trace)["start 1"] == 1, seconds=60, what="the task runs")
         with worker_process(short, trace):  # it takes back what has expired
             (task,) = await ended(store, stored)
     assert (task.status, task.result, task.retry_count) == (Status.SUCCEEDED, blocked.pid, 0)
@@ -63,7 +63,7 @@ async def test_a_handler_that_blocks_the_loop_for_ever_keeps_its_task_until_its_
         [NewTask(type="block_the_loop", payload=payload, timeout_seconds=timeout)]
     )
     with worker_process(short, trace):
-        until(lambda: traced(trace)["start 1"] == 1, seconds=20, what="the task runs")
+        until(lambda: traced(trace)["start 1"] == 1, seconds=60, what="the task runs")
         with worker_process(short, trace) as other:
             (task,) = await ended(store, stored)
     assert (task.status, task.result, task.crash_count) == (Status.SUCCEEDED, other.pid, 1)
@@ -109,7 +109,7 @@ async def test_handlers_of_a_process_frozen_past_its_lease_are_told_when_it_wake
         [NewTask(type=kind, payload={"n": n}) for n, kind in enumerate(("is_told", "sees"))]
     )
     with worker_process(short, trace) as frozen:
-        until(lambda: len(traced(trace)) == 2, seconds=20, what="both tasks run")
+        until(lambda: len(traced(trace)) == 2, seconds=60, what="both tasks run")
         frozen.signal(SIGSTOP)
         with worker_process(short, trace) as other:
             tasks = await ended(store, stored)

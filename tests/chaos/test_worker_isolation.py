@@ -69,7 +69,7 @@ def test_a_killed_worker_leaves_no_process_of_its_handlers_behind(
         guard = parent_of(pids()[-1])
         worker.signal(SIGKILL)
         worker.wait()
-        until(lambda: not any(map(lives, [*pids(), guard])), seconds=30, what="no process is left")
+        until(lambda: not any(map(lives, [*pids(), guard])), seconds=60, what="no process is left")
 
 
 def test_a_killed_guard_takes_its_handler_along_and_the_worker_lives_on(
@@ -80,7 +80,7 @@ def test_a_killed_guard_takes_its_handler_along_and_the_worker_lives_on(
         until(lambda: bool(pids()), seconds=60, what="a handler runs")
         os.kill(parent_of(pids()[0]), SIGKILL)
         worker.wait_for("a process for handlers has died: ended, and its guard with it")
-        until(lambda: not lives(pids()[0]), seconds=30, what="the handler is gone")
+        until(lambda: not lives(pids()[0]), seconds=60, what="the handler is gone")
         assert run(isolated, NewTask(type="where")).status is Status.SUCCEEDED
 
 

@@ -68,7 +68,7 @@ def work(n: int, seconds: float, kind: str = "work") -> NewTask:
 def test_sigterm_lets_running_tasks_finish_and_exits_cleanly(short: Settings, trace: Path) -> None:
     stored = enqueue(short, *(work(n, 1.0) for n in range(30)))
     with worker_process(short, trace, TIDEMILL_CONCURRENCY="10") as worker:
-        until(lambda: len(traced(trace)) >= 10, seconds=20, what="ten tasks run")
+        until(lambda: len(traced(trace)) >= 10, seconds=60, what="ten tasks run")
         worker.signal(SIGTERM)
         assert worker.wait() == 0
         log = worker.log()
@@ -85,7 +85,7 @@ def test_sigterm_lets_running_tasks_finish_and_exits_cleanly(short: Settings, tr
 def test_a_deploy_charges_no_retry_for_what_could_not_finish(short: Settings, trace: Path) -> None:
     stored = enqueue(short, work(1, 60.0), work(2, 60.0, "block"))
     with worker_process(replace(short, drain_seconds=0.2), trace) as worker:
-        until(lambda: len(traced(trace)) == 2, seconds=20, what="both tasks run")
+        until(lambda: len(traced(trace)) == 2, seconds=60, what="both tasks run")
         worker.signal(SIGTERM)
         assert worker.wait() == 0
     tasks, histories = look(short, stored)
@@ -96,7 +96,7 @@ def test_a_deploy_charges_no_retry_for_what_could_not_finish(short: Settings, tr
 def test_a_second_signal_gives_up_at_once(short: Settings, trace: Path) -> None:
     stored = enqueue(short, work(1, 60.0))
     with worker_process(replace(short, drain_seconds=3600), trace) as worker:
-        until(lambda: len(traced(trace)) == 1, seconds=20, what="the task runs")
+        until(lambda: len(traced(trace)) == 1, seconds=60, what="the task runs")
         worker.signal(SIGINT)
         worker.wait_for("draining")
         worker.signal(SIGINT)
@@ -110,7 +110,7 @@ def test_tasks_of_a_killed_process_run_again_and_are_recorded_once(
 ) -> None:
     stored = enqueue(short, *(work(n, 1.0) for n in range(20)))
     with worker_process(short, trace, TIDEMILL_CONCURRENCY="10") as doomed:
-        until(lambda: len(traced(trace)) >= 10, seconds=20, what="ten tasks run")
+        until(lambda: len(traced(trace)) >= 10, seconds=60, what="ten tasks run")
         doomed.signal(SIGKILL)
         doomed.wait()
         with worker_process(short, trace) as survivor:
@@ -143,7 +143,7 @@ def test_a_task_that_keeps_killing_its_worker_becomes_a_dead_letter(
         return look(short, [stored])[0][0].status
 
     with worker_process(short, trace):
-        until(lambda: status() is Status.FAILED, seconds=30, what="the task is given up")
+        until(lambda: status() is Status.FAILED, seconds=60, what="the task is given up")
     (task,), (history,) = look(short, [stored])
     assert (task.crash_count, task.max_retries) == (3, 10)
     assert task.last_error is not None
@@ -157,7 +157,7 @@ def test_a_process_frozen_past_its_lease_records_nothing_when_it_wakes(
 ) -> None:
     (stored,) = enqueue(short, work(1, 3.0))
     with worker_process(short, trace) as frozen:
-        until(lambda: len(traced(trace)) == 1, seconds=20, what="the task runs")
+        until(lambda: len(traced(trace)) == 1, seconds=60, what="the task runs")
         frozen.signal(SIGSTOP)
         with worker_process(short, trace) as other:
             until(
@@ -194,11 +194,11 @@ def test_probes_tell_life_readiness_and_metrics(short: Settings, trace: Path) ->
         assert get(f"{url}/healthz") == (200, "ok\n")
         assert get(f"{url}/readyz") == (200, "ok\n")
         sample = 'tidemill_worker_attempts_total{outcome="succeeded",type="work"} 1.0'
-        until(lambda: sample in get(f"{url}/metrics")[1], seconds=10, what=sample)
+        until(lambda: sample in get(f"{url}/metrics")[1], seconds=60, what=sample)
         metrics = get(f"{url}/metrics")[1]
         assert 'tidemill_worker_run_seconds_count{type="work"} 1.0' in metrics
         assert "tidemill_worker_slots 20.0" in metrics
-        until(lambda: traced(trace)["start 2"] == 1, seconds=10, what="a long task runs")
+        until(lambda: traced(trace)["start 2"] == 1, seconds=60, what="a long task runs")
         worker.signal(SIGTERM)
         until(lambda: get(f"{url}/readyz")[0] == 503, seconds=3, what="unready while draining")
         assert get(f"{url}/healthz")[0] == 200
@@ -251,7 +251,7 @@ def test_threads_that_a_handler_left_behind_do_not_keep_the_process(
 ) -> None:
     enqueue(short, work(1, 60.0, "leave_a_thread"))
     with worker_process(replace(short, drain_seconds=0), trace) as worker:
-        until(lambda: len(traced(trace)) == 1, seconds=20, what="the task runs")
+        until(lambda: len(traced(trace)) == 1, seconds=60, what="the task runs")
         worker.signal(SIGTERM)
         assert worker.wait(20) == 0
         assert "ending with threads that do not" in worker.log()

@@ -117,7 +117,7 @@ def run(argv: list[str]) -> str:
 
 
 def wait_running(api: TasksApi, tasks: list[str]) -> None:
-    until(lambda: api.statuses(tasks)["running"] == len(tasks), seconds=30, what="all tasks run")
+    until(lambda: api.statuses(tasks)["running"] == len(tasks), seconds=60, what="all tasks run")
 
 
 def wait_succeeded(api: TasksApi, tasks: list[str], seconds: float) -> None:

@@ -49,7 +49,7 @@ def test_tasks_bring_workers_from_zero_and_their_end_sends_them_away(
         events = burst.events(task_id)
         assert events["task_succeeded"] + events["task_failed"] == 1, (task_id, events)
     until(lambda: replicas(kube) == 0, seconds=120, what="replicas return to 0")
-    until(lambda: shown(kube).get("REPLICAS") == "0", seconds=30, what="kubectl shows it")
+    until(lambda: shown(kube).get("REPLICAS") == "0", seconds=60, what="kubectl shows it")
     columns = shown(kube)
     assert (columns["QUEUED"], columns["RUNNING"], columns["DESIRED"]) == ("0", "0", "0")
 

@@ -117,7 +117,7 @@ def test_api_and_worker_run_until_told_to_stop(database_url: str, tmp_path: Path
         for arguments in (["api", "--port", str(port)], ["worker", "mymodule:app"])
     )
     try:
-        until(lambda: port_answers(port), seconds=30, what="the API listens")
+        until(lambda: port_answers(port), seconds=60, what="the API listens")
         assert worker.stdout
         lines = iter(worker.stdout.readline, "")
         assert any("working on" in line for line in lines), "the worker said nothing"

@@ -90,16 +90,16 @@ def test_a_killed_worker_comes_back_and_its_task_runs_again_at_once(light_up: Ru
     path = up.folder / "go"
     started = up.folder / "go.started"
     task = up.enqueue("wait_for", path=str(path))
-    until(started.exists, seconds=20, what="the task runs")
+    until(started.exists, seconds=60, what="the task runs")
     first = int(started.read_text())
     os.kill(first, signal.SIGKILL)
     # The lease is 30 s: only the recovery by the parent can be quicker.
-    until(lambda: int(started.read_text() or 0) != first, seconds=10, what="it runs again")
+    until(lambda: int(started.read_text() or 0) != first, seconds=20, what="it runs again")
     path.touch()
     up.succeeded(task)
     history = [each["event_type"] for each in up.call("GET", f"/api/tasks/{task}/history")]
     assert history.count("lease_expired") == 1, history
-    until(lambda: up.output.count("registered as worker") >= 3, seconds=20, what="a new worker")
+    until(lambda: up.output.count("registered as worker") >= 3, seconds=60, what="a new worker")
     assert "was killed by SIGKILL" in up.output
 
 
@@ -107,7 +107,7 @@ def test_a_killed_postgres_comes_back(up: RunningUp) -> None:
     before = up.succeeded(up.enqueue("add", left=1, right=1))
     server = next(pid for pid, command in up.processes().items() if "/postgres -D" in command)
     os.kill(server, signal.SIGKILL)
-    until(lambda: "starting it again" in up.output, seconds=20, what="it is missed")
+    until(lambda: "starting it again" in up.output, seconds=60, what="it is missed")
 
     def answers() -> bool:
         try:
@@ -115,36 +115,36 @@ def test_a_killed_postgres_comes_back(up: RunningUp) -> None:
         except OSError:
             return False
 
-    until(answers, seconds=30, what="the API reads from it")
+    until(answers, seconds=60, what="the API reads from it")
     up.succeeded(up.enqueue("add", left=2, right=2), seconds=30)
 
 
 def test_a_second_signal_does_not_wait_for_tasks(light_up: RunningUp) -> None:
     up = light_up
     up.enqueue("wait_for", path=str(up.folder / "never"))
-    until((up.folder / "never.started").exists, seconds=20, what="the task runs")
+    until((up.folder / "never.started").exists, seconds=60, what="the task runs")
     below = up.processes()
     up.process.send_signal(signal.SIGINT)
     up.process.send_signal(signal.SIGTERM)  # at the same moment: one wish, not two
-    until(lambda: "stopping: workers finish" in up.output, seconds=10, what="it drains")
+    until(lambda: "stopping: workers finish" in up.output, seconds=60, what="it drains")
 
     def ended() -> bool:
         up.process.send_signal(signal.SIGINT)
         return up.process.poll() is not None
 
-    until(ended, seconds=10, what="it ends although a task runs")
+    until(ended, seconds=60, what="it ends although a task runs")
     assert up.process.returncode == 130, up.output
     support.gone(below)
 
 
 def test_what_runs_at_a_second_signal_is_given_back_uncharged(up: RunningUp) -> None:
     task = up.enqueue("wait_for", path=str(up.folder / "later"))
-    until((up.folder / "later.started").exists, seconds=20, what="the task runs")
+    until((up.folder / "later.started").exists, seconds=60, what="the task runs")
     up.process.send_signal(signal.SIGINT)
-    until(lambda: "stopping: workers finish" in up.output, seconds=10, what="it drains")
+    until(lambda: "stopping: workers finish" in up.output, seconds=60, what="it drains")
     time.sleep(0.6)  # signals that come closer together are one wish
     up.process.send_signal(signal.SIGINT)
-    until(lambda: up.process.poll() is not None, seconds=30, what="it ends although a task runs")
+    until(lambda: up.process.poll() is not None, seconds=60, what="it ends although a task runs")
     assert up.process.returncode == 130, up.output
     (up.folder / "later").touch()
     with running_up(up.folder) as again:

@@ -90,7 +90,7 @@ async def test_a_worker_lives_through_a_rotation_that_reaches_its_file_late(
         await asyncio.to_thread(server.cut, name.lstrip("/"))
         await eventually(lambda: not worker.claiming)  # it is refused, and goes on trying
         secret.change("second")
-        await eventually(lambda: worker.claiming, seconds=30)
+        await eventually(lambda: worker.claiming, seconds=60)
         store = Store.of(Database.of(postgres.settings_of(database_url), application="tests"))
         (made,) = await store.tasks.enqueue([NewTask(type="note", payload={"n": 2})])
         await finished(store, made.id)

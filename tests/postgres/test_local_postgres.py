@@ -212,7 +212,7 @@ def test_a_folder_that_the_account_cannot_enter_is_refused(open_folder: Path) ->
 
 def test_a_server_that_will_not_go_is_named(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir, throwaway=True) as server:
-        until(lambda: server.pid, seconds=5, what="it runs")
+        until(lambda: server.pid, seconds=60, what="it runs")
         with pytest.raises(ConfigurationError, match=f"pid {server.pid}"):
             postgres.wait_for_predecessor(server.data, 0.1)
 

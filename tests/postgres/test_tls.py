@@ -49,7 +49,7 @@ class Secured:
         with psycopg.connect(self.server.url("postgres"), autocommit=True) as session:
             session.execute("ALTER SYSTEM SET ssl = on")
             session.execute("SELECT pg_reload_conf()")
-        until(self._speaks_tls, seconds=20, what="new sessions use TLS")
+        until(self._speaks_tls, seconds=60, what="new sessions use TLS")
 
     def _speaks_tls(self) -> bool:
         with psycopg.connect(self.server.url("postgres")) as session:

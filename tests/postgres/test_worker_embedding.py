@@ -69,7 +69,7 @@ async def test_a_worker_takes_neither_signals_nor_logging_nor_anything_else_of_t
     assert belongings() == before
     assert (await ledger.balance(store))["succeeded"] == 2
     mine = [each for each in threading.enumerate() if each not in others]
-    await eventually(lambda: not any(each.is_alive() for each in mine), seconds=30)
+    await eventually(lambda: not any(each.is_alive() for each in mine), seconds=60)
 
 
 def counting(queue: str, ran: Counter[str]) -> App:

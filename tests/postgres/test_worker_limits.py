@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ledger, spans
+from tests.support import ledger, spans, storage
 from tests.support.spans import Span, most_at_once, share_used
 from tests.support.worker import eventually, eventually_async
 from tests.support.worker_process import worker_process
@@ -54,7 +54,8 @@ async def test_three_processes_run_three_at_once_and_no_place_stays_empty(
         await client.enqueue_many(tasks(100, 0.1, kind="span"))
 
         async def all_ended() -> bool:
-            return bool(await store.db.fetchval("SELECT count(ended) = 100 FROM public.spans"))
+            ended = await store.db.fetchval("SELECT count(ended) = 100 FROM public.spans")
+            return ended and await storage.unended(store.db) == 0  # recorded, too
 
         await eventually_async(all_ended, seconds=60)
     seen = await spans.read(store.db)

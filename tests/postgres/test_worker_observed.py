@@ -47,7 +47,7 @@ class Observed:
 
     def line(self, **fields: str) -> dict[str, Any]:
         """Return the line with these fields, once it is there."""
-        until(lambda: bool(self.lines(**fields)), seconds=30, what=f"a line with {fields}")
+        until(lambda: bool(self.lines(**fields)), seconds=60, what=f"a line with {fields}")
         return self.lines(**fields)[0]
 
     async def metrics(self) -> str:

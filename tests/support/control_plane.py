@@ -221,7 +221,7 @@ class Operator:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self.probe("/healthz"), seconds=30, what=f"probe answers: {self.said()}")
+        until(lambda: self.probe("/healthz"), seconds=60, what=f"probe answers: {self.said()}")
 
     def stop(self) -> int:
         """End it as Kubernetes would; return its exit code."""

@@ -68,7 +68,7 @@ class PgBouncer:
                 stdout=log,
                 stderr=log,
             )
-        until(self._answers, seconds=20, what="PgBouncer answers")
+        until(self._answers, seconds=60, what="PgBouncer answers")
 
     def stop(self) -> None:
         """End it at once, with all its clients."""

@@ -61,7 +61,7 @@ def caught_up(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> None:
             return other.execute(replayed, row).fetchone() == (True,)
 
         other.autocommit = True
-        until(reached, seconds=30, what="the standby has replayed what the primary wrote")
+        until(reached, seconds=60, what="the standby has replayed what the primary wrote")
 
 
 def promote(standby: EmbeddedPostgres) -> None:

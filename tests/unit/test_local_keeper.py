@@ -37,7 +37,7 @@ async def kept(
     child = Scripted(script, Printer(said))
     keeper = Keeper(child, stopping, Printer(said), mourn, **options)
     running = asyncio.create_task(keeper.run())
-    await eventually(lambda: act(child) or running.done(), seconds=20)
+    await eventually(lambda: act(child) or running.done(), seconds=60)
     stopping.set()
     await child.stop(5)
     await running
@@ -81,6 +81,6 @@ async def test_a_child_that_will_not_stop_is_killed() -> None:
         Printer(said),
     )
     await stubborn.start()
-    await eventually(lambda: "deaf" in said.getvalue(), seconds=20)
+    await eventually(lambda: "deaf" in said.getvalue(), seconds=60)
     assert await stubborn.stop(0.1) is False
     assert not stubborn.running

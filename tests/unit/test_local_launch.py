@@ -34,7 +34,7 @@ def test_a_child_dies_with_its_parent(kernel: bool) -> None:
     with parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
-        until(lambda: sleeping(child), seconds=10, what="the child became its program")
+        until(lambda: sleeping(child), seconds=60, what="the child became its program")
         parent.kill()
     gone({child: "sleep"}, seconds=10)
 
@@ -55,7 +55,7 @@ def test_a_watcher_does_not_stay_when_its_program_has_ended() -> None:
         [sys.executable, "-c", script], capture_output=True, timeout=20, check=True
     )
     assert done.stdout.strip()
-    until(lambda: script not in processes(), seconds=10, what="the watcher has ended")
+    until(lambda: script not in processes(), seconds=60, what="the watcher has ended")
 
 
 def processes() -> str:

@@ -71,7 +71,7 @@ def test_it_waits_for_the_crd_then_serves_all_namespaces_and_outlives_a_frozen_a
     far.apply(plain_deployment("target", replicas=0))
     far.apply(task_queue("far", {"scaleTargetRef": {"name": "target"}, "scaling": QUICK}))
     enqueue(database_url, "far", 5)
-    until(lambda: far.replicas("target") == 1, seconds=30, what="scaled in another namespace")
+    until(lambda: far.replicas("target") == 1, seconds=60, what="scaled in another namespace")
 
     server = api_server_of(own_plane)
     os.kill(server, signal.SIGSTOP)

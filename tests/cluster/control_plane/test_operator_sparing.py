@@ -36,13 +36,13 @@ async def test_pods_with_tasks_in_hand_stay_and_the_idle_ones_go(
     def pods() -> set[str]:
         return {each["metadata"]["uid"] for each in clean.get("pods", "-l", "app=busy")}
 
-    until(lambda: len(pods()) == 5, seconds=20, what="five pods")
+    until(lambda: len(pods()) == 5, seconds=60, what="five pods")
     busy = set(sorted(pods())[:2])
     for uid in busy:
         await claim_one(store, uid)
     empty(database_url, "busy")  # 2 running tasks call for one pod
 
-    until(lambda: len(pods()) == 2, seconds=20, what="the idle ones are gone")
+    until(lambda: len(pods()) == 2, seconds=60, what="the idle ones are gone")
     assert pods() == busy
     until(
         lambda: "protectBusy: 2 of 2" in clean.run("get", "tq", "busy", "-o", "wide"),
