@@ -66,9 +66,11 @@ class Http(Subject):
             bed.database() as target,
             http_servers.api(target) as api,
             http_servers.bare() as bare,
+            http_servers.bare("--uvloop") as faster,
         ):
             await target.empty()
-            single = await _in_rounds(_single(target, api, bare, scale.tasks), scale.rounds, say)
+            cases = _single(target, api, bare, faster, scale.tasks)
+            single = await _in_rounds(cases, scale.rounds, say)
             batches = await _in_rounds(_batches(target, api, scale.tasks), scale.rounds, say)
         return [
             _finding(
@@ -78,7 +80,7 @@ class Http(Subject):
         ]
 
 
-def _single(target: Target, api: Served, bare: Served, tasks: int) -> list[Case]:
+def _single(target: Target, api: Served, bare: Served, faster: Served, tasks: int) -> list[Case]:
     found: list[Case] = []
     for many in CONNECTIONS:
         limit = f"bare handler, {many}"
@@ -86,6 +88,7 @@ def _single(target: Target, api: Served, bare: Served, tasks: int) -> list[Case]
         requests = max(many, tasks // (50 if many == 1 else 5) // many * many)
         found += [
             Case(limit, 1, requests, _over_http(bare, ONE, many)),
+            Case(f"bare on uvloop, {many}", 1, requests, _over_http(faster, ONE, many), limit),
             Case(
                 f"POST /api/tasks, {many}",
                 1,
@@ -198,7 +201,7 @@ def _finding(name: str, title: str, found: Sequence[tuple[Series, Series | None]
                 SINGLE_SHARE if series.batch == 1 else BATCH_SHARE,
             )
             for series, limit in found
-            if limit is not None and _barred(series)
+            if limit is not None and not series.name.startswith("bare") and _barred(series)
         ],
         notes=["server µs/task: of the API's or the handler's process; of this one for inserts"],
     )

@@ -61,10 +61,11 @@ async def api(target: Target) -> AsyncGenerator[Served]:
 
 
 @asynccontextmanager
-async def bare() -> AsyncGenerator[Served]:
+async def bare(*options: str) -> AsyncGenerator[Served]:
     """Yield the aiohttp handler without a database. Raises BenchError."""
     port = free_port()
-    async with _process(["-m", "bench.http_bare", "--port", str(port)], {}, port) as served:
+    program = ["-m", "bench.http_bare", "--port", str(port), *options]
+    async with _process(program, {}, port) as served:
         yield served
 
 

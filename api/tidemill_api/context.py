@@ -14,6 +14,8 @@ from tidemill_api.claims import Claims
 from tidemill_api.cors import Cors, cors_of
 from tidemill_api.endings import Endings
 from tidemill_api.enqueue import Enqueuer
+from tidemill_api.events.feed import Feed
+from tidemill_api.events.metrics import StreamMetrics
 from tidemill_api.gauges import QueueFigures
 from tidemill_api.health import Health
 from tidemill_api.metrics import ApiMetrics
@@ -38,6 +40,7 @@ class Api:
     types: TypeRegistry
     health: Health
     figures: QueueFigures
+    feed: Feed
     metrics: ApiMetrics
     guard: Guard = field(default_factory=Guard)
     watch: TokenWatch | None = None
@@ -75,7 +78,8 @@ class Api:
             hints=hints,
             types=TypeRegistry(store.types.list, reject_unknown=settings.unknown_types == "reject"),
             health=Health(db),
-            figures=QueueFigures(store.stats, metrics.registry),
+            figures=QueueFigures(store.stats, metrics.shared),
+            feed=Feed(settings, store, StreamMetrics(metrics.registry)),
             metrics=metrics,
             guard=guard,
             watch=watch,

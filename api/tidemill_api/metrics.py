@@ -4,13 +4,18 @@ Labels come from bounded sets: routes are templates, methods and statuses few, a
 and queues only the first `MOST_SERIES` combinations get series of their own.
 """
 
+import os
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from tidemill.metrics import REGISTRY
 
 MOST_SERIES: Final = 1000
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names where processes which serve one port keep their figures."""
+
 _LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
@@ -21,6 +26,8 @@ class ApiMetrics:
     def __init__(self) -> None:
         """Create all series' families."""
         self.registry = CollectorRegistry()
+        self.shared = CollectorRegistry()
+        """What every process would read alike from the database."""
         self._enqueued = Counter(
             "tidemill_api_enqueued_tasks",
             "Tasks accepted over HTTP; status existing: found by an idempotency key",
@@ -50,7 +57,10 @@ class ApiMetrics:
             registry=self.registry,
         )
         self.waiting_claims = Gauge(
-            "tidemill_api_waiting_claims", "Claims over HTTP that wait now", registry=self.registry
+            "tidemill_api_waiting_claims",
+            "Claims over HTTP that wait now",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._enqueue_series: dict[tuple[str, str, str], Counter] = {}
         self._request_series: dict[tuple[str, str, int], Histogram] = {}
@@ -80,5 +90,13 @@ class ApiMetrics:
         series.observe(seconds)
 
     def text(self) -> bytes:
-        """Return core's and this server's metrics in Prometheus' text format."""
-        return generate_latest(REGISTRY) + generate_latest(self.registry)
+        """Return core's and this server's metrics in Prometheus' text format.
+
+        Of several processes: the sums of all, those that have died included, without what is one
+        process's alone (its memory, its collector).
+        """
+        if FOLDER in os.environ:
+            every = CollectorRegistry()
+            MultiProcessCollector(every)  # type: ignore[no-untyped-call]
+            return generate_latest(every) + generate_latest(self.shared)
+        return b"".join(map(generate_latest, (REGISTRY, self.registry, self.shared)))

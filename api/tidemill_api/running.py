@@ -24,6 +24,7 @@ def stop_waiting(api: Api) -> None:
     """Answer the long polls: a server that ends keeps nobody waiting."""
     api.claims.close()
     api.waits.close()
+    api.feed.close()
 
 
 @asynccontextmanager
@@ -31,7 +32,7 @@ async def working(api: Api) -> AsyncGenerator[None]:
     """Run what `api`'s handlers need. At exit what was accepted is stored, then all ends."""
     duties = maintenance.duties(api.store, api.settings, api.hints.hint)
     watches = [api.watch] if api.watch else []
-    group = Group([*watches, api.hints, api.claims, api.waits, *duties], "api")
+    group = Group([*watches, api.hints, api.claims, api.waits, api.feed, *duties], "api")
     await group.start()
     try:
         yield

@@ -1,104 +1,139 @@
 """The API process: opens the database, listens, and on stop finishes what it accepted.
 
-Order of stopping: readiness says no; the port closes; requests in hand are answered; waiting
-inserts are flushed; then the loops and the pool end. So nothing that was acknowledged depends on
-anything that has ended, and nothing accepted is dropped.
+Order of stopping: readiness says no (and, for `api_drain_delay_seconds`, all goes on, while load
+balancers turn away); the port closes; idle connections close; requests in hand are answered with
+`Connection: close`; waiting inserts are flushed; then the loops and the pool end. So nothing that
+was acknowledged depends on anything that has ended, and nothing accepted is dropped.
 """
 
 import asyncio
-import errno
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import web
 
 from tidemill.db import Database
-from tidemill.errors import ConfigurationError
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill_api.app import build
+from tidemill_api.connections import (
+    BACKLOG,
+    LINGER_SECONDS,
+    BoundedProtocol,
+    bound,
+    room_of,
+    shown,
+)
 from tidemill_api.context import Api
-from tidemill_api.protocol import ProblemProtocol
 from tidemill_api.running import database_ready, stop_waiting, working
 from tidemill_api.short import ShortWay
 
 DRAIN_SECONDS: Final = 20.0
 """How long requests in hand may take to finish after stop."""
 
-KEEPALIVE_SECONDS: Final = 75.0
+HURRIED_SECONDS: Final = 1.0
+"""How long when told again."""
+
 _log = logging.getLogger(__name__)
 
 
 async def serve(
-    settings: Settings, *, stop: asyncio.Event, ready: Callable[[int], None] | None = None
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    hurry: asyncio.Event | None = None,
+    ready: Callable[[int], None] | None = None,
+    sockets: Sequence[socket.socket] = (),
 ) -> None:
     """Serve until `stop` is set; `ready` is called with the port once requests are answered.
+
+    `sockets` listen already, for several processes; without them the settings' address is bound.
+    `hurry` cuts the drain short.
 
     Raises ConfigurationError (address in use, no database address), DatabaseUnavailable or
     SchemaMismatch when the database does not come up in `database_wait_seconds`.
     """
     db = Database.of(settings, application="tidemill api")
+    hurry = hurry or asyncio.Event()
     try:
+        api = Api.of(settings, db, Hints(db))  # bad tokens are told with the database away, too
         if await _finished(database_ready(db, settings), stop):
-            await _serve(settings, db, stop, ready)
+            async with working(api), listening(api, hurry, sockets) as port:
+                if not sockets:
+                    announce(settings, port)
+                if ready is not None:
+                    ready(port)
+                await stop.wait()
+                await _turn_away(api, hurry)
     finally:
         await db.close()
 
 
-async def _serve(
-    settings: Settings, db: Database, stop: asyncio.Event, ready: Callable[[int], None] | None
-) -> None:
-    api = Api.of(settings, db, Hints(db))
-    async with working(api), listening(api) as port:
-        _announce(settings, port)
-        if ready is not None:
-            ready(port)
-        await stop.wait()
-        api.health.draining = True
-        _log.info("stopping: answering what is in hand")
-
-
 @asynccontextmanager
-async def listening(api: Api) -> AsyncGenerator[int]:
-    """Listen on the settings' address; yields the port. At exit answers what is in hand."""
+async def listening(
+    api: Api, hurry: asyncio.Event, sockets: Sequence[socket.socket]
+) -> AsyncGenerator[int]:
+    """Listen; yields the port. At exit answers what is in hand."""
     runner = web.AppRunner(build(api), handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
+    servers: list[asyncio.Server] = []
     try:
-        server = await _bound(runner, api)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            stop_waiting(api)
+        servers += await _listeners(runner, api, sockets)
+        yield servers[0].sockets[0].getsockname()[1]
     finally:
-        await runner.cleanup()
+        for server in servers:
+            server.close()
+        stop_waiting(api)
+        await _drained(runner, hurry)
 
 
-async def _bound(runner: web.AppRunner, api: Api) -> asyncio.Server:
-    host, port = api.settings.api_host, api.settings.api_port
-    loop, manager = asyncio.get_running_loop(), runner.server
+async def _listeners(
+    runner: web.AppRunner, api: Api, sockets: Sequence[socket.socket]
+) -> list[asyncio.Server]:
+    manager, loop = runner.server, asyncio.get_running_loop()
     if manager is None:
         raise RuntimeError("the runner is not set up")
     manager.request_handler = ShortWay(api, manager.request_handler)
-    options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
+    room = room_of(api.settings.api_connections)
+    options: dict[str, Any] = {
+        "loop": loop,
+        "access_log": None,
+        "keepalive_timeout": api.settings.api_keepalive_seconds,
+        "lingering_time": LINGER_SECONDS,
+    }
 
-    def protocol() -> ProblemProtocol:
-        return ProblemProtocol(manager, loop=loop, **options)
+    def protocol() -> BoundedProtocol:
+        return BoundedProtocol(manager, room, **options)
 
-    try:
-        return await loop.create_server(protocol, host, port, backlog=1024)
-    except OSError as error:
-        raise ConfigurationError(_refusal(error, host, port)) from error
+    # Of a socket that is shared one connection is taken a turn: who is busy takes fewer.
+    at_once = 1 if sockets else BACKLOG
+    mine = list(sockets) or bound(api.settings.api_host, api.settings.api_port)
+    servers = [await loop.create_server(protocol, sock=each, backlog=at_once) for each in mine]
+    for each in mine:
+        each.listen(BACKLOG)  # what asyncio takes at once it has told the kernel as well
+    return servers
 
 
-def _refusal(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"TIDEMILL_API_PORT: {_shown(host)}:{port} is in use by another process"
-    if error.errno == errno.EACCES:
-        return f"TIDEMILL_API_PORT: not allowed to listen on {_shown(host)}:{port}"
-    return f"TIDEMILL_API_HOST: cannot listen on {_shown(host)}:{port}: {error.strerror or error}"
+async def _turn_away(api: Api, hurry: asyncio.Event) -> None:
+    """Tell probes and clients that this is ending, and serve on while load balancers learn it."""
+    api.health.draining = True
+    if delay := api.settings.api_drain_delay_seconds:
+        _log.info("stopping in %g s: not ready from now on", delay)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), delay)
+    _log.info("stopping: answering what is in hand")
+
+
+async def _drained(runner: web.AppRunner, hurry: asyncio.Event) -> None:
+    """End the connections: idle ones now, others when they are answered or the time is up."""
+    if not await _finished(runner.cleanup(), hurry):
+        _log.info("stopping at once: requests in hand have %g s", HURRIED_SECONDS)
+        if runner.server is not None:
+            await runner.server.shutdown(HURRIED_SECONDS)
+        await runner.cleanup()
 
 
 async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
@@ -114,8 +149,9 @@ async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> boo
     return True
 
 
-def _announce(settings: Settings, port: int) -> None:
-    place = f"{_shown(settings.api_host)}:{port}"
+def announce(settings: Settings, port: int) -> None:
+    """Say where requests are answered, and whether of anybody."""
+    place = f"{shown(settings.api_host)}:{port}{settings.api_prefix}"
     _log.info("listening on http://%s", place)
     if not (settings.tokens_file or settings.tokens):
         _log.warning(
@@ -124,7 +160,3 @@ def _announce(settings: Settings, port: int) -> None:
             "TIDEMILL_TOKENS_FILE names the file that holds them",
             place,
         )
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

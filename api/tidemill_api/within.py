@@ -60,6 +60,11 @@ async def seen(api: Api, caller: Caller, ids: Sequence[UUID]) -> frozenset[UUID]
     """Return those of the tasks that are there for `caller`."""
     if caller.queues is None:
         return frozenset(ids)
+    return await existing(api, caller, ids)
+
+
+async def existing(api: Api, caller: Caller, ids: Sequence[UUID]) -> frozenset[UUID]:
+    """Return those of the tasks that exist and are there for `caller`."""
     queues = await api.store.tasks.queues(ids)
     return frozenset(task for task, queue in queues.items() if caller.sees(queue))
 

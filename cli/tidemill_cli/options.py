@@ -13,7 +13,15 @@ from tidemill.setting import about, variable_of
 from tidemill.settings import Settings
 from tidemill.unheeded import unheeded
 
-ALIASES = {"api_host": "--host", "api_port": "--port", "queues": "--queue"}
+ALIASES = {
+    "api_host": "--host",
+    "api_port": "--port",
+    "api_processes": "--processes",
+    "api_prefix": "--prefix",
+    "api_drain_delay_seconds": "--drain-delay-seconds",
+    "api_connections": "--connections",
+    "queues": "--queue",
+}
 """Options with another name than their setting's; `--queue` may be given more than once."""
 
 DATABASE = (

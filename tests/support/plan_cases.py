@@ -115,6 +115,7 @@ CASES: Final[Mapping[str, Case]] = {
     "move": Case("move", lambda s: [[*s.ready, *s.scheduled], 2, "me"]),
     "statuses": Case("statuses", lambda s: [[*s.ready, *s.leased, *s.done]]),
     "ended": Case("ended", lambda s: [[*s.ready, *s.leased, *s.done, NOBODY]]),
+    "watched": Case("watched", lambda s: [[*s.ready, *s.leased, *s.done, NOBODY]]),
     "bodies_lock": Case("bodies_lock", lambda s: [s.ready]),
     "bodies_share": Case("bodies_share", lambda s: [s.dead]),
     "tasks_select": Case(

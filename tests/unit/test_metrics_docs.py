@@ -14,6 +14,7 @@ from tidemill.metrics import REGISTRY
 from tidemill.settings import Settings
 from tidemill.store.stats import StatsStore
 from tidemill_api.auth.metrics import AuthMetrics
+from tidemill_api.events.metrics import StreamMetrics
 from tidemill_api.gauges import QueueFigures
 from tidemill_api.metrics import ApiMetrics
 
@@ -29,6 +30,7 @@ def registries() -> list[CollectorRegistry]:
     nowhere = Database.of(Settings(database_url="postgresql://nowhere"), application="test")
     QueueFigures(StatsStore(nowhere), api.registry)
     AuthMetrics(api.registry)
+    StreamMetrics(api.registry)
     return [REGISTRY, api.registry]
 
 

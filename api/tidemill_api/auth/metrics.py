@@ -29,6 +29,7 @@ class AuthMetrics:
             "tidemill_api_tokens_stale",
             "1 while the file of tokens cannot be used and earlier tokens are in force",
             registry=registry,
+            multiprocess_mode="livemax",
         )
         self._names: dict[str, Counter] = {}
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
 from tidemill.acts import Reach, TaskFilter
@@ -62,6 +62,10 @@ class DeadLetterFilterRequest(_Found):
 
 _ALL: Final[JsonDict] = {"properties": {"all": {"const": True}}, "required": ["all"]}
 _EMPTY: Final[JsonDict] = {"additionalProperties": {"type": "null"}}
+_NAMED: Final[list[JsonValue]] = [
+    {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+    for name in ("status", *_Found.model_fields)
+]
 
 
 class _Bulk(Strict):
@@ -71,7 +75,7 @@ class _Bulk(Strict):
         json_schema_extra={
             "if": _ALL,
             "then": {"properties": {"filter": _EMPTY}},
-            "else": {"properties": {"filter": {"not": _EMPTY}}},
+            "else": {"properties": {"filter": {"anyOf": _NAMED}}},
         }
     )
 

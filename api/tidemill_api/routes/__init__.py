@@ -5,6 +5,7 @@ from typing import Final
 from tidemill_api.endpoints import Endpoint
 from tidemill_api.routes.acts import ACTS
 from tidemill_api.routes.dead_letters import DEAD_LETTERS
+from tidemill_api.routes.events import EVENTS
 from tidemill_api.routes.leases import LEASES
 from tidemill_api.routes.queues import QUEUES
 from tidemill_api.routes.schedules import SCHEDULES
@@ -22,5 +23,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *SCHEDULES,
     *WORKERS,
     *LEASES,
+    *EVENTS,
     *SYSTEM,
 )

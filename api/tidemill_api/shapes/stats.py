@@ -9,10 +9,11 @@ Json = dict[str, Any]
 
 def stats_json(stats: Stats) -> Json:
     """Return the figures of the system, and of each queue under `queues`."""
-    return {**_counts(stats.counts), "queues": [_queue(each) for each in stats.queues]}
+    return {**_counts(stats.counts), "queues": [queue_stats_json(each) for each in stats.queues]}
 
 
-def _queue(each: QueueStats) -> Json:
+def queue_stats_json(each: QueueStats) -> Json:
+    """Return the figures of a queue."""
     return {
         "queue": each.queue,
         "paused": each.paused,

@@ -1,14 +1,14 @@
 """`tidemill api`: the HTTP API as a process."""
 
-import asyncio
-import signal
-
 import click
 
 from tidemill import garbage, logs
 from tidemill.settings import Settings
 from tidemill_api import loops
+from tidemill_api.connections import raise_file_limit
 from tidemill_api.server import serve
+from tidemill_cli.fleet import processes
+from tidemill_cli.fleet.told import told_twice
 from tidemill_cli.options import DATABASE, LOGS, with_settings
 
 
@@ -23,6 +23,11 @@ Examples:
 @with_settings(
     "api_host",
     "api_port",
+    "api_processes",
+    "api_prefix",
+    "api_drain_delay_seconds",
+    "api_connections",
+    "cors_origins",
     "unknown_types",
     "max_payload_bytes",
     "max_batch_tasks",
@@ -33,16 +38,19 @@ Examples:
     *LOGS,
 )
 def command(settings: Settings) -> int:
-    """Run the HTTP API until SIGTERM or Ctrl-C; requests under way are answered first."""
+    """Run the HTTP API until SIGTERM or Ctrl-C; requests under way are answered first.
+
+    A second signal gives them a second.
+    """
     logs.configure(settings, component="api")
+    if settings.api_processes > 1:
+        return processes.run(settings)
+    raise_file_limit(settings.api_connections)
     garbage.spare()
     loops.run(_serve(settings))
     return 0
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop.set)
-    await serve(settings, stop=stop)
+    with told_twice() as (stop, hurry):
+        await serve(settings, stop=stop, hurry=hurry)

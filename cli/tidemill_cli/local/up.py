@@ -49,7 +49,7 @@ class Plan:
 
 def embedded(settings: Settings, folder: Path) -> EmbeddedPostgres:
     """Return a server with room for the connections of all processes."""
-    processes = settings.workers + 1
+    processes = settings.workers + settings.api_processes
     most = processes * (settings.database_pool_size + 3) + _SPARE_CONNECTIONS
     return EmbeddedPostgres(folder, options={"max_connections": str(max(100, most))})
 

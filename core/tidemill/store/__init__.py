@@ -19,6 +19,7 @@ from tidemill.store.strangers import StrangerStore
 from tidemill.store.tasks import TaskStore
 from tidemill.store.types import TypeStore
 from tidemill.store.upkeep import UpkeepStore
+from tidemill.store.watching import WatchStore
 from tidemill.store.workers import WorkerStore
 
 
@@ -43,6 +44,7 @@ class Store:
     upkeep: UpkeepStore
     retention: RetentionStore
     listing: ListingStore
+    watching: WatchStore
 
     @classmethod
     def of(cls, db: Database) -> Self:
@@ -65,4 +67,5 @@ class Store:
             upkeep=UpkeepStore(db),
             retention=RetentionStore(db),
             listing=ListingStore(db),
+            watching=WatchStore(db),
         )
