@@ -3,7 +3,6 @@
 The files are sockets that listen already. It ends with the exit codes of `tidemill api`.
 """
 
-import asyncio
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ import click
 from tidemill import garbage, logs
 from tidemill.errors import TidemillError
 from tidemill.settings import Settings
+from tidemill_api import loops
 from tidemill_api.connections import raise_file_limit
 from tidemill_api.server import serve
 from tidemill_cli.__main__ import exit_code_of
@@ -29,7 +29,7 @@ def main() -> int:
     garbage.spare()
     sockets = [socket.socket(fileno=int(each)) for each in sys.argv[1:]]
     try:
-        asyncio.run(_serve(settings, sockets, told))
+        loops.run(_serve(settings, sockets, told))
     except TidemillError as error:
         click.echo(f"tidemill: {' '.join(str(error).split())}", err=True)
         return exit_code_of(error)

@@ -18,12 +18,11 @@ READY: Final = "TIDEMILL_CHILD_READY"
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
 _HEALTHY_SECONDS: Final = 30.0
-_HOPELESS: Final = (2, 4, 126)  # usage or setting, schema, cannot run: another try ends the same
 _log = logging.getLogger(__name__)
 
 
 class EndedError(TidemillError):
-    """A child has ended in a way that another start does not mend; `code` is how."""
+    """A child has ended by itself before any served, or not well when told to; `code` is how."""
 
     def __init__(self, name: str, code: int) -> None:
         """Keep how it ended."""
@@ -42,20 +41,26 @@ class Member:
         environ: Mapping[str, str],
         files: Sequence[int],
         stopping: asyncio.Event,
+        proven: asyncio.Event,
         forget: Callable[[int], None],
     ) -> None:
-        """Start nothing yet; it inherits `files`."""
+        """Start nothing yet; it inherits `files`. `proven` is set when the first of all serves."""
         self.name = name
         self.ready = asyncio.Event()
         self._program = program
         self._environ = environ
         self._files = files
         self._stopping = stopping
+        self._proven = proven
         self._forget = forget
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Keep a process running until told to stop. Raises EndedError when that is in vain."""
+        """Keep a process running until told to stop.
+
+        Raises EndedError where it does not start and none ever did: what keeps one from starting
+        while others serve may pass, and must not end those.
+        """
         pause, clock = _FIRST_PAUSE, asyncio.get_running_loop().time
         while not self._stopping.is_set():
             began = clock()
@@ -64,7 +69,7 @@ class Member:
                 if code:
                     raise EndedError(self.name, code)
                 return
-            if code in _HOPELESS or not self.ready.is_set():
+            if code > 0 and not self._proven.is_set():
                 raise EndedError(self.name, code)
             pause = _FIRST_PAUSE if clock() - began > _HEALTHY_SECONDS else pause
             _log.warning("%s %s; starting another in %g s", self.name, ending(code), pause)
@@ -115,6 +120,7 @@ class Member:
             )
             if await reader.readline():
                 self.ready.set()
+                self._proven.set()
             transport.close()
 
     def _send(self, which: signal.Signals) -> None:

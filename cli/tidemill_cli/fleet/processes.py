@@ -60,7 +60,7 @@ class Processes:
         """Start nothing yet; figures are kept in `folder`."""
         self._settings = settings
         self._port = sockets[0].getsockname()[1]
-        self._stopping = asyncio.Event()
+        self._stopping, self._proven = asyncio.Event(), asyncio.Event()
         environ = environment(os.environ, settings, folder)
         files = [each.fileno() for each in sockets]
 
@@ -75,6 +75,7 @@ class Processes:
                 environ=environ,
                 files=files,
                 stopping=self._stopping,
+                proven=self._proven,
                 forget=forget,
             )
             for number in range(1, settings.api_processes + 1)
@@ -86,13 +87,20 @@ class Processes:
         with told_twice() as (stop, hurry):
             first, *others = self._members
             self._keep(first)
-            await self._until(stop, first.ready)
-            if first.ready.is_set() and not stop.is_set():
+            await self._until(stop, self._proven)
+            if self._proven.is_set() and not stop.is_set():
                 for each in others:
                     self._keep(each)
                 announce(self._settings, self._port)
+                telling = asyncio.create_task(self._tell_when_all_serve())
                 await self._until(stop)
+                telling.cancel()
             return await self._stop(hurry)
+
+    async def _tell_when_all_serve(self) -> None:
+        for each in self._members:
+            await each.ready.wait()
+        _log.info("%d processes serve it", len(self._members))
 
     def _keep(self, member: Member) -> None:
         self._tasks.append(asyncio.create_task(member.run(), name=member.name))
