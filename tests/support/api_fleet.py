@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +71,7 @@ async def start(settings: Settings, port: int, **more: str) -> asyncio.subproces
 
 
 @asynccontextmanager
-async def running(settings: Settings, **more: str) -> AsyncIterator[Running]:
+async def running(settings: Settings, **more: str) -> AsyncGenerator[Running]:
     """Run it until the block ends, or the test has ended it."""
     port, lines = free_port(), list[str]()
     process = await start(settings, port, **more)

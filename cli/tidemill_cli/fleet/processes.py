@@ -18,7 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Final
 
-from prometheus_client.multiprocess import mark_process_dead
+from prometheus_client.multiprocess import (
+    mark_process_dead,  # pyright: ignore[reportUnknownVariableType] - the library has no types
+)
 
 from tidemill.db import Database
 from tidemill.errors import ConfigurationError
