@@ -5,6 +5,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PYTEST ?= $(BIN)/python -m pytest
 APP    ?= examples.demo:app
 PORT   ?= $(or $(TIDEMILL_API_PORT),8080)
 # The targets for this machine read settings from .env (see .env.example) where there is one.
@@ -46,11 +47,11 @@ migrate-down: ## drop the schema `tidemill` and all tasks in it (development; as
 ## ---- quality
 
 test: setup ## run the tests: unit, postgres, contract, chaos, cluster (TESTS="unit postgres")
-	@exec $(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
+	@exec $(PYTEST) $(addprefix tests/,$(TESTS))
 
 check: setup ## what CI runs, in the same order: format, lint, types, layers, tests
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
+	$(PYTEST) $(addprefix tests/,$(TESTS))
 
 fuzz: setup ## requests made up from /openapi.json, other ones each time, for SECONDS (default 600)
 	@exec $(BIN)/python -m tests.support.schema_fuzz $(or $(SECONDS),600)
