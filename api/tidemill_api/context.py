@@ -1,5 +1,6 @@
 """What the handlers of one server share."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_api.auth.guard import Guard
 from tidemill_api.auth.source import TokenWatch, guard_of
+from tidemill_api.budget import BodyBudget
 from tidemill_api.claims import Claims
 from tidemill_api.cors import Cors, cors_of
 from tidemill_api.endings import Endings
@@ -21,7 +23,6 @@ from tidemill_api.health import Health
 from tidemill_api.metrics import ApiMetrics
 from tidemill_api.pace import Pace
 from tidemill_api.place import prefix_of
-from tidemill_api.reading import BodyBudget
 from tidemill_api.types import TypeRegistry
 from tidemill_api.waits import Waits
 
@@ -45,6 +46,8 @@ class Api:
     guard: Guard = field(default_factory=Guard)
     watch: TokenWatch | None = None
     bodies: BodyBudget = field(default_factory=BodyBudget)
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one large JSON text that is parsed now; what waits is bounded by `bodies`"""
     log_pace: Pace = field(default_factory=Pace)
     cors: Cors | None = None
     own_prefix: str = ""

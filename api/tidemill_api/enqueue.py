@@ -17,7 +17,8 @@ from tidemill.models import Enqueued, NewTask
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill.states import Status
-from tidemill.store.tasks import TaskStore
+from tidemill.store.parts import Part
+from tidemill.store.tasks import TaskStore, enqueue_arguments
 from tidemill_api import blame
 from tidemill_api.metrics import ApiMetrics
 
@@ -60,9 +61,19 @@ class Enqueuer:
         batcher = self._plain if task.idempotency_key is None else self._keyed
         return await batcher.submit(task)
 
-    async def many(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
-        """Store all `tasks` or none, in one transaction. Raises as `one`; places are kept."""
-        return await self._insert(tasks)
+    def part(self, tasks: Sequence[NewTask]) -> Part:
+        """Return some tasks of a batch, ready to be stored. Raises InvalidTask."""
+        return Part(
+            enqueue_arguments(
+                tasks, self._unknown_types, self._max_payload_bytes, self._create_queues
+            )
+        )
+
+    async def many(self, parts: Sequence[Part]) -> list[Enqueued]:
+        """Store a batch or nothing of it, in one transaction. Raises as `one`; places are kept."""
+        made = await self._store.enqueue_parts(parts)
+        self._stored([kind for part in parts for kind in part.types], made)
+        return made
 
     async def close(self) -> None:
         """Finish what was accepted."""
@@ -106,14 +117,14 @@ class Enqueuer:
             max_payload_bytes=self._max_payload_bytes,
             create_queues=self._create_queues,
         )
-        self._metrics.batch_size.observe(len(tasks))
-        self._note(tasks, made)
+        self._stored([task.type for task in tasks], made)
         return made
 
-    def _note(self, tasks: Sequence[NewTask], made: Sequence[Enqueued]) -> None:
+    def _stored(self, types: Sequence[str], made: Sequence[Enqueued]) -> None:
+        self._metrics.batch_size.observe(len(made))
         kinds = Counter(
-            (task.type, each.queue, each.status or "existing")
-            for task, each in zip(tasks, made, strict=True)
+            (kind, each.queue, each.status or "existing")
+            for kind, each in zip(types, made, strict=True)
         )
         for (kind, queue, status), count in kinds.items():
             self._metrics.count_enqueue(kind, queue, status, count)

@@ -6,7 +6,8 @@ from uuid import UUID
 from aiohttp import web
 
 from tidemill.errors import Fault, NotFound, TaskNotFound
-from tidemill_api import reading, strictjson
+from tidemill_api import reading, strictjson, texts
+from tidemill_api.budget import Held
 from tidemill_api.checking import invalid, request_of
 from tidemill_api.context import API
 from tidemill_api.paths import rendered
@@ -20,11 +21,26 @@ _LONGEST_SHOWN = 80
 Request = TypeVar("Request", bound=Strict)
 
 
-async def body_of(request: web.Request, model: type[Request], most: int = MOST_BYTES) -> Request:
-    """Return the body, of `most` bytes, as `model`. Raises BadJson, or the problem that it is."""
+async def body_of(request: web.Request, model: type[Request]) -> Request:
+    """Return the body as `model`. Raises BadJson, or the problem that it is."""
     reading.content_type(request, reading.JSON_TYPES)
-    with request.app[API].bodies.holding(reading.expected_size(request, most)):
-        return request_of(model, strictjson.parse(await reading.body(request, most)))
+    with request.app[API].bodies.holding(reading.expected_size(request, MOST_BYTES)):
+        return request_of(model, strictjson.parse(await reading.body(request, MOST_BYTES)))
+
+
+def holding(request: web.Request) -> Held:
+    """Hold the bytes of a large body in a with block, for as long as what was in it is in hand."""
+    reading.content_type(request, reading.JSON_TYPES)
+    api = request.app[API]
+    return api.bodies.holding(reading.known_size(request, texts.most_bytes(api)))
+
+
+async def large_body_of(request: web.Request, model: type[Request], held: Held) -> Request:
+    """Return a body of many reports as `model`. Raises as `body_of`."""
+    api = request.app[API]
+    data = await reading.body(request, texts.most_bytes(api), held)
+    async with texts.turn(api, data):
+        return request_of(model, await texts.parsed(data))
 
 
 async def no_body(request: web.Request) -> None:

@@ -17,12 +17,12 @@ from tidemill.models import Task
 from tidemill.settings import Settings
 from tidemill.states import Status
 from tidemill_api import metrics
+from tidemill_api.budget import BodyBudget
 from tidemill_api.encoding import encoded
 from tidemill_api.health import Health
 from tidemill_api.metrics import ApiMetrics
 from tidemill_api.pace import Pace
 from tidemill_api.problems import Problem, internal, problem_of, response_of
-from tidemill_api.reading import BodyBudget
 from tidemill_api.responses.tasks import TaskAnswer
 from tidemill_api.shapes import tasks as shapes
 from tidemill_api.single import Shared

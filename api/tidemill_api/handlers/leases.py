@@ -1,5 +1,6 @@
 """The worker protocol: claims, heartbeats, ends of attempts."""
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from tidemill_api.requests.leases import (
 )
 from tidemill_api.shapes.leases import claimed_json, ends_json, extension_json
 
+_LONG_TEXT: Final = 64 * 1024
 _NAME: Final = re.compile(queue_name_pattern)
 
 
@@ -79,30 +81,34 @@ async def extend(request: web.Request) -> web.Response:
 async def complete(request: web.Request) -> web.Response:
     """Record successes."""
     api = request.app[API]
-    asked = await incoming.body_of(request, CompleteRequest, reading.MAX_BATCH_BYTES)
-    _bound_results(asked.leases, api.settings.max_payload_bytes)
-    return await _recorded(api, caller_of(request), [each.value() for each in asked.leases])
+    with incoming.holding(request) as held:
+        asked = await incoming.large_body_of(request, CompleteRequest, held)
+        await _bound_results(asked.leases, api.settings.max_payload_bytes)
+        return await _recorded(api, caller_of(request), [each.value() for each in asked.leases])
 
 
 async def fail(request: web.Request) -> web.Response:
     """Record failures; the tasks' policies say whether they run again."""
-    asked = await incoming.body_of(request, FailRequest, reading.MAX_BATCH_BYTES)
-    ends = [each.value() for each in asked.leases]
-    return await _recorded(request.app[API], caller_of(request), ends)
+    with incoming.holding(request) as held:
+        asked = await incoming.large_body_of(request, FailRequest, held)
+        ends = [each.value() for each in asked.leases]
+        return await _recorded(request.app[API], caller_of(request), ends)
 
 
 async def release(request: web.Request) -> web.Response:
     """Take tasks back, uncharged."""
-    asked = await incoming.body_of(request, ReleaseRequest)
-    ends = [each.value() for each in asked.leases]
-    return await _recorded(request.app[API], caller_of(request), ends)
+    with incoming.holding(request) as held:
+        asked = await incoming.large_body_of(request, ReleaseRequest, held)
+        ends = [each.value() for each in asked.leases]
+        return await _recorded(request.app[API], caller_of(request), ends)
 
 
 async def snooze(request: web.Request) -> web.Response:
     """Put tasks off, uncharged."""
-    asked = await incoming.body_of(request, SnoozeRequest)
-    ends = [each.value() for each in asked.leases]
-    return await _recorded(request.app[API], caller_of(request), ends)
+    with incoming.holding(request) as held:
+        asked = await incoming.large_body_of(request, SnoozeRequest, held)
+        ends = [each.value() for each in asked.leases]
+        return await _recorded(request.app[API], caller_of(request), ends)
 
 
 def _lost(lease: Lease) -> Extension:
@@ -120,7 +126,7 @@ async def _recorded(api: Api, caller: Caller, ends: Sequence[Ended]) -> web.Resp
     return answer(ends_json((end.lease for end in ends), held))
 
 
-def _bound_results(ends: Sequence[CompletedRequest], most: int) -> None:
+async def _bound_results(ends: Sequence[CompletedRequest], most: int) -> None:
     """Raise a 413 problem for a result past `most` bytes of JSON."""
     for place, each in enumerate(ends):
         if each.result is None or isinstance(each.result, bool | int | float):
@@ -128,3 +134,5 @@ def _bound_results(ends: Sequence[CompletedRequest], most: int) -> None:
         text = json.dumps(each.result, ensure_ascii=False, separators=(",", ":"))
         if len(text) > most or len(text.encode()) > most:
             raise reading.too_large(most, f"leases[{place}].result")
+        if len(text) > _LONG_TEXT:
+            await asyncio.sleep(0)  # others are answered meanwhile

@@ -1,17 +1,15 @@
 """Tasks: enqueue one or many, look at one."""
 
-import json
 from typing import Any, Final, cast
 
 from aiohttp import web
 
 from tidemill.errors import Fault, InvalidTask, TaskNotFound
-from tidemill.models import NewTask
-from tidemill.tracing import TRACEPARENT, TRACESTATE, of_request
-from tidemill_api import batches, checking, incoming, reading, strictjson, within
+from tidemill_api import batches, checking, incoming, lines, reading, strictjson, texts, within
 from tidemill_api.auth.callers import caller_of
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer
+from tidemill_api.gathering import Gathering, bound_payload, trace_of, traced
 from tidemill_api.requests.queries import WaitQuery
 from tidemill_api.shapes import tasks as shapes
 from tidemill_api.types import check_payload
@@ -33,8 +31,9 @@ async def enqueue(
     with api.bodies.holding(reading.expected_size(request, limit)):
         data = await reading.body(request, limit)
         task = checking.task_of(_with_key(strictjson.parse(data), request))
-        _bound_payloads((task,), len(data), api.settings.max_payload_bytes)
-        _trace((task,), request)
+        if len(data) > (most := api.settings.max_payload_bytes):  # a small body holds none
+            bound_payload(task, most, "payload")
+        traced((task,), trace_of(request))
         if (caller := caller_of(request)).queues is not None:
             await within.placed(api, caller, (task,))
         check_payload(task, await api.types.checks((task,)))
@@ -54,17 +53,17 @@ async def create_many(request: web.Request) -> web.Response:
     kind = reading.content_type(request, reading.JSON_TYPES | reading.NDJSON_TYPES)
     if KEY_HEADER in request.headers:
         raise InvalidTask(Fault(KEY_HEADER, "is for single tasks; a batch's tasks carry their own"))
-    with api.bodies.holding(reading.expected_size(request, reading.MAX_BATCH_BYTES)):
-        data = await reading.body(request, reading.MAX_BATCH_BYTES)
-        most = api.settings.max_batch_tasks
-        tasks = await batches.tasks_of(_entries(data, kind, most))
-        _bound_payloads(tasks, len(data), api.settings.max_payload_bytes, batch=True)
-        _trace(tasks, request)
-        await within.placed(api, caller_of(request), tasks, batch=True)
-        await batches.check_payloads(tasks, await api.types.checks(tasks, batch=True))
-        made = await api.enqueuer.many(tasks)
+    in_lines = kind in reading.NDJSON_TYPES
+    most = reading.MAX_BATCH_BYTES if in_lines else texts.most_bytes(api)
+    with api.bodies.holding(reading.known_size(request, most)) as held:
+        gathering = Gathering(api, request, held)
+        if in_lines:
+            made = await lines.stored(api, reading.Arriving(request, most, held), gathering)
+        else:
+            await batches.gather(api, await reading.body(request, most, held), gathering)
+            made = await gathering.store()
     status = 201 if any(each.created for each in made) else 200
-    return answer(shapes.batch_json(tasks, made), status)
+    return answer(shapes.batch_json(gathering.types, made), status)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -91,12 +90,6 @@ async def history(request: web.Request) -> web.Response:
     return answer([shapes.event_json(event) for event in events])
 
 
-def _entries(data: bytes, kind: str, most: int) -> list[Any]:
-    if kind in reading.NDJSON_TYPES:
-        return batches.lines(data, most)
-    return batches.listed(strictjson.parse(data), most)
-
-
 def _with_key(value: Any, request: web.Request) -> Any:
     """Return the body with the key of its header, which must not say otherwise."""
     key = request.headers.get(KEY_HEADER)
@@ -111,26 +104,3 @@ def _with_key(value: Any, request: web.Request) -> Any:
         rule = "must be the same as the body's idempotency_key"
         raise InvalidTask(Fault(KEY_HEADER, rule, key))
     return {**fields, "idempotency_key": key}
-
-
-def _trace(tasks: tuple[NewTask] | list[NewTask], request: web.Request) -> None:
-    """Put the tasks that name no trace of their own into the request's."""
-    traceparent = request.headers.get(TRACEPARENT)
-    if traceparent is None:
-        return
-    carried = of_request(traceparent, request.headers.get(TRACESTATE))
-    for task in tasks if carried else ():
-        if TRACEPARENT not in (task.headers or {}):
-            task.headers = carried | (task.headers or {})
-
-
-def _bound_payloads(
-    tasks: tuple[NewTask] | list[NewTask], size: int, most: int, *, batch: bool = False
-) -> None:
-    """Raise a 413 problem for a payload past `most` bytes of JSON; a small body holds none."""
-    if size <= most:
-        return
-    for place, task in enumerate(tasks):
-        text = json.dumps(task.payload, ensure_ascii=False, separators=(",", ":"))
-        if len(text) > most or len(text.encode()) > most:
-            raise reading.too_large(most, f"tasks[{place}].payload" if batch else "payload")

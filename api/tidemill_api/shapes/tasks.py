@@ -1,5 +1,6 @@
 """Tasks, batches and history as JSON."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tidemill.models import Enqueued, HistoryEvent, NewTask, Task
@@ -73,17 +74,17 @@ def new_task_json(asked: NewTask, made: Enqueued) -> Json:
     }
 
 
-def batch_json(tasks: list[NewTask], made: list[Enqueued]) -> Json:
+def batch_json(types: Iterable[str], made: list[Enqueued]) -> Json:
     """Return the answer to a batch: one short entry a task, in the order given."""
     entries = [
         {
             "id": each.id,
-            "type": task.type,
+            "type": kind,
             "queue": each.queue,
             "status": each.status,
             "created": each.created,
         }
-        for task, each in zip(tasks, made, strict=True)
+        for kind, each in zip(types, made, strict=True)
     ]
     created = sum(each.created for each in made)
     return {"created": created, "existing": len(made) - created, "tasks": entries}

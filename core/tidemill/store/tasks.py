@@ -1,6 +1,7 @@
 """Producers and readers: enqueue, look up, history."""
 
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -8,11 +9,18 @@ from uuid import UUID
 from tidemill import sql
 from tidemill.db import Database, Record, Session, column
 from tidemill.dberrors import unheard
-from tidemill.errors import DatabaseUnavailable, InvalidTask, OutcomeUnknown
+from tidemill.errors import (
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    InvalidTask,
+    OutcomeUnknown,
+    QueueFull,
+)
 from tidemill.jsontext import dumps, dumps_or_none, loads
 from tidemill.models import Enqueued, HistoryEvent, NewTask, Task
 from tidemill.states import Status
 from tidemill.store.history import events
+from tidemill.store.parts import Part, moved, told
 from tidemill.store.rules import MAX_PAYLOAD_BYTES, faults
 
 
@@ -39,7 +47,41 @@ class TaskStore:
         """
         if not tasks:
             return []
-        args = enqueue_arguments(tasks, unknown_types, max_payload_bytes, create_queues)
+        return await self._enqueue(
+            enqueue_arguments(tasks, unknown_types, max_payload_bytes, create_queues)
+        )
+
+    async def enqueue_parts(self, parts: Sequence[Part]) -> list[Enqueued]:
+        """Store the tasks of all `parts` or none, as `enqueue` does with those of one.
+
+        In one transaction, a statement a part; nothing is waited for between them but Postgres.
+        """
+        if len(parts) == 1:
+            return await self._enqueue(parts[0].arguments)
+        committing = False
+
+        async def insert(session: Session) -> list[Enqueued]:
+            nonlocal committing
+            committing = False
+            made: list[Enqueued] = []
+            for part in parts:
+                try:
+                    rows = await session.fetch(sql.load("enqueue"), *part.arguments)
+                except (InvalidTask, IdempotencyConflict, QueueFull) as error:
+                    told(error, partial(moved, by=len(made)))
+                    raise
+                made += [_enqueued(row) for row in rows]
+            committing = True
+            return made
+
+        try:
+            return await self._db.retrying(insert)
+        except DatabaseUnavailable as error:
+            if committing and unheard(error):
+                raise OutcomeUnknown(str(error)) from error.__cause__
+            raise
+
+    async def _enqueue(self, args: Sequence[Any]) -> list[Enqueued]:
         sent = False
 
         async def insert(session: Session) -> list[Record]:
