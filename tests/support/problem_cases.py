@@ -88,6 +88,7 @@ class Calls:
             ("putQueue", 409): {"path": f"/api/queues/{seeds.OWNED}", "json": {"max_running": 1}},
             ("deleteQueue", 409): {"path": f"/api/queues/{seeds.QUEUE}"},
             ("putTaskType", 404): {"path": f"/api/task-types/{seeds.GONE_TYPE}"},
+            ("getStatsHistory", 404): {"path": "/api/stats/history?queue=nothing"},
             ("streamEvents", 404): {"path": f"/api/events?task={NOBODY}"},
             ("claimTasks", 404): {"json": {"worker_id": self._worker + 1000}},
         }

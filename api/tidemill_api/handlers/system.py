@@ -23,6 +23,8 @@ _PATHS: Final = {
     "schedules": "/api/schedules",
     "workers": "/api/workers",
     "stats": "/api/stats",
+    "stats_history": "/api/stats/history",
+    "events": "/api/events",
     "health": "/health",
     "metrics": "/metrics",
     "openapi": "/openapi.json",

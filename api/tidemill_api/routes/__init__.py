@@ -6,6 +6,7 @@ from tidemill_api.endpoints import Endpoint
 from tidemill_api.routes.acts import ACTS
 from tidemill_api.routes.dead_letters import DEAD_LETTERS
 from tidemill_api.routes.events import EVENTS
+from tidemill_api.routes.history import HISTORY
 from tidemill_api.routes.leases import LEASES
 from tidemill_api.routes.queues import QUEUES
 from tidemill_api.routes.schedules import SCHEDULES
@@ -23,6 +24,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *SCHEDULES,
     *WORKERS,
     *LEASES,
+    *HISTORY,
     *EVENTS,
     *SYSTEM,
 )

@@ -10,7 +10,7 @@ from tidemill_api.requests.queues import QueueRequest
 from tidemill_api.responses.queues import QueueAnswer, QueuesAnswer
 from tidemill_api.routes.common import BODY, JSON, NO_BODY
 
-_NAME: Final = Parameter(
+NAME: Final = Parameter(
     "name", "path", "the queue's name", {"type": "string", "pattern": queue_name_pattern}
 )
 
@@ -36,7 +36,7 @@ QUEUES: Final = (
         tag="queues",
         scope=Scope.READ,
         limit=Limit.PATH,
-        parameters=(_NAME,),
+        parameters=(NAME,),
         replies={200: Reply("the queue", QueueAnswer)},
         problems=(404, 503),
     ),
@@ -49,7 +49,7 @@ QUEUES: Final = (
         tag="queues",
         scope=Scope.ADMIN,
         limit=Limit.PATH,
-        parameters=(_NAME,),
+        parameters=(NAME,),
         bodies={JSON: QueueRequest},
         replies={200: Reply("changed", QueueAnswer), 201: Reply("created", QueueAnswer)},
         problems=(*BODY, 409, 503),
@@ -63,7 +63,7 @@ QUEUES: Final = (
         tag="queues",
         scope=Scope.ADMIN,
         limit=Limit.PATH,
-        parameters=(_NAME,),
+        parameters=(NAME,),
         replies={204: Reply("deleted")},
         problems=(*NO_BODY, 404, 409, 503),
     ),
@@ -76,7 +76,7 @@ QUEUES: Final = (
         tag="queues",
         scope=Scope.ADMIN,
         limit=Limit.PATH,
-        parameters=(_NAME,),
+        parameters=(NAME,),
         replies={200: Reply("the queue, paused", QueueAnswer)},
         problems=(*NO_BODY, 404, 503),
     ),
@@ -89,7 +89,7 @@ QUEUES: Final = (
         tag="queues",
         scope=Scope.ADMIN,
         limit=Limit.PATH,
-        parameters=(_NAME,),
+        parameters=(NAME,),
         replies={200: Reply("the queue", QueueAnswer)},
         problems=(*NO_BODY, 404, 503),
     ),

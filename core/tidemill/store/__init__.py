@@ -17,6 +17,7 @@ from tidemill.store.schedules import ScheduleStore
 from tidemill.store.stats import StatsStore
 from tidemill.store.strangers import StrangerStore
 from tidemill.store.tasks import TaskStore
+from tidemill.store.trends import TrendStore
 from tidemill.store.types import TypeStore
 from tidemill.store.upkeep import UpkeepStore
 from tidemill.store.watching import WatchStore
@@ -39,6 +40,7 @@ class Store:
     types: TypeStore
     queues: QueueStore
     stats: StatsStore
+    trends: TrendStore
     scaling: ScalingStore
     schedules: ScheduleStore
     upkeep: UpkeepStore
@@ -62,6 +64,7 @@ class Store:
             types=TypeStore(db),
             queues=QueueStore(db),
             stats=StatsStore(db),
+            trends=TrendStore(db),
             scaling=ScalingStore(db),
             schedules=ScheduleStore(db),
             upkeep=UpkeepStore(db),

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tidemill import sql
 from tidemill.db import Database
-from tidemill.jsontext import dumps
+from tidemill.jsontext import dumps, loads
 from tidemill.models import QueueSnapshot
 
 
@@ -21,6 +22,20 @@ class DecisionRecord:
     reason: str
     inputs: Mapping[str, Any]
     clamps: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """A decision that was kept: of the TaskQueue `target`, from `replicas` to `desired`."""
+
+    id: int
+    decided_at: datetime
+    target: str
+    replicas: int
+    desired: int
+    reason: str
+    inputs: Mapping[str, Any]
+    clamps: Sequence[str]
 
 
 class ScalingStore:
@@ -52,3 +67,11 @@ class ScalingStore:
             dumps(dict(decision.inputs)),
             list(decision.clamps),
         )
+
+    async def decisions(
+        self, queue: str, *, limit: int = 100, before: tuple[datetime, int] | None = None
+    ) -> list[RecordedDecision]:
+        """Return up to `limit` decisions of a queue's owner, below a time and id, newest first."""
+        at, below = before or (None, None)
+        rows = await self._db.fetch(sql.load("decisions"), queue, at, below, limit)
+        return [RecordedDecision(**{**dict(row), "inputs": loads(row["inputs"])}) for row in rows]
