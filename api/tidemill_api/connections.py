@@ -1,31 +1,28 @@
-"""Connections: how many one process holds, how long one may be silent, and what it binds.
+"""Connections: how many one process holds, and how one ends.
 
 A client that sends its head slowly, or never, is closed after `api_keepalive_seconds`, as one
-that stays without a request. One connection too many is answered 503 and closed at once: waiting
-unseen in a queue would help nobody.
+that stays without a request. One connection too many is answered 503 and closed: waiting unseen
+in a queue would help nobody.
 """
 
 import asyncio
-import errno
 import resource
 import secrets
-import socket
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from tidemill.errors import ConfigurationError
 from tidemill_api.middleware import finish
 from tidemill_api.problems import Problem, response_of
 from tidemill_api.protocol import ProblemProtocol
 
-BACKLOG: Final = 1024
-"""Connections that the kernel holds until they are accepted."""
-
 LINGER_SECONDS: Final = 2.0
 """How long the rest of a refused body is thrown away, so that its sender can read the refusal."""
 
-_SPARE_FILES: Final = 100  # the database's connections, logs, what Python opens
+_SPARE_FILES: Final = 200  # the database's connections, logs, those who are turned away
+_MOST_LEAVING: Final = 50
 
 
 class Room:
@@ -48,37 +45,63 @@ class Room:
         self._taken -= 1
 
 
+class Rooms:
+    """The place of those who are served, and of those who are turned away and read that."""
+
+    def __init__(self, most: int) -> None:
+        """Serve `most` connections, or what the limit of open files leaves."""
+        self.served = _room_of(most)
+        self.leaving = Room(_MOST_LEAVING)
+
+
 class BoundedProtocol(ProblemProtocol):
     """Our HTTP protocol for as many connections as there is room for."""
 
-    __slots__ = ("_entered", "_room")
+    __slots__ = ("_room", "_rooms")
 
-    def __init__(self, manager: web.Server, room: Room, **options: Any) -> None:
-        """Serve with `manager` when there is a place in `room`."""
+    def __init__(self, manager: web.Server, rooms: Rooms, **options: Any) -> None:
+        """Serve with `manager` when there is a place in `rooms`."""
         super().__init__(manager, **options)
-        self._room = room
-        self._entered = False
+        self._rooms = rooms
+        self._room: Room | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or turn the client away."""
-        self._entered = self._room.enter()
-        if self._entered:
+        if self._rooms.served.enter():
+            self._room = self._rooms.served
             super().connection_made(transport)
         elif isinstance(transport, asyncio.Transport):
-            self._force_close = True  # what it sends is not read
-            transport.write(_turned_away())
-            transport.close()
+            self._turn_away(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on. Of a connection that is ending, the body in hand; aiohttp would drop it."""
+        ending = self._close or self._force_close
+        if not ending or self._parser is None or self.transport is None:
+            super().data_received(data)
+            return
+        with suppress(HttpProcessingError):  # what comes behind that body is not looked at
+            self._parser.feed_data(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place back."""
-        if self._entered:
-            self._entered = False
+        if self._room is not None:
             self._room.leave()
+            self._room = None
         super().connection_lost(exc)
 
+    def _turn_away(self, transport: asyncio.Transport) -> None:
+        self._force_close = True  # what it sends is not looked at
+        transport.write(_turned_away())
+        if not self._rooms.leaving.enter():
+            transport.close()
+            return
+        # Closed with its request unread, it would lose the answer: it is to hang up first.
+        self._room = self._rooms.leaving
+        transport.write_eof()
+        self._loop.call_later(LINGER_SECONDS, transport.close)
 
-def room_of(most: int) -> Room:
-    """Return room for `most` connections, or for what the limit of open files leaves."""
+
+def _room_of(most: int) -> Room:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return Room(most)
@@ -92,40 +115,6 @@ def raise_file_limit(connections: int) -> None:
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def bound(host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen on all addresses of `host`. Raises ConfigurationError."""
-    opened: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            each = socket.socket(family, kind, protocol)
-            opened.append(each)
-            each.setblocking(False)
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            each.bind(address)
-            each.listen(BACKLOG)
-    except OSError as error:
-        for each in opened:
-            each.close()
-        raise ConfigurationError(_refusal(error, host, port)) from error
-    return opened
-
-
-def shown(host: str) -> str:
-    """Return `host` as it stands in an address."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _refusal(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"TIDEMILL_API_PORT: {shown(host)}:{port} is in use by another process"
-    if error.errno == errno.EACCES:
-        return f"TIDEMILL_API_PORT: not allowed to listen on {shown(host)}:{port}"
-    return f"TIDEMILL_API_HOST: cannot listen on {shown(host)}:{port}: {error.strerror or error}"
 
 
 def _turned_away() -> bytes:

@@ -97,6 +97,6 @@ class ApiMetrics:
         """
         if FOLDER in os.environ:
             every = CollectorRegistry()
-            MultiProcessCollector(every)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(every)  # type: ignore[no-untyped-call]  # it has no types
             return generate_latest(every) + generate_latest(self.shared)
         return b"".join(map(generate_latest, (REGISTRY, self.registry, self.shared)))

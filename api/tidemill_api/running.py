@@ -1,7 +1,9 @@
 """What runs behind the handlers, in a process of ours or in another's application."""
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from tidemill import maintenance
 from tidemill.db import Database, wait_for_database
@@ -9,6 +11,9 @@ from tidemill.schema import wait_for_schema
 from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill_api.context import Api
+
+FLUSH_SECONDS: Final = 5.0
+"""How long inserts whose requests were cut off may take once no request is left."""
 
 
 async def database_ready(db: Database, settings: Settings) -> None:
@@ -38,7 +43,9 @@ async def working(api: Api) -> AsyncGenerator[None]:
         yield
     finally:
         try:
-            await api.enqueuer.close()
-            await api.endings.close()
+            with suppress(TimeoutError):  # whom it would be answered to has been sent away
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await api.enqueuer.close()
+                    await api.endings.close()
         finally:
             await group.stop()

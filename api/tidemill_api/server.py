@@ -19,15 +19,9 @@ from tidemill.db import Database
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill_api.app import build
-from tidemill_api.connections import (
-    BACKLOG,
-    LINGER_SECONDS,
-    BoundedProtocol,
-    bound,
-    room_of,
-    shown,
-)
+from tidemill_api.connections import LINGER_SECONDS, BoundedProtocol, Rooms
 from tidemill_api.context import Api
+from tidemill_api.listening import Entrance, Turns, bound, entrances, shown
 from tidemill_api.running import database_ready, stop_waiting, working
 from tidemill_api.short import ShortWay
 
@@ -36,6 +30,8 @@ DRAIN_SECONDS: Final = 20.0
 
 HURRIED_SECONDS: Final = 1.0
 """How long when told again."""
+
+_CUT_SECONDS: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -56,12 +52,35 @@ async def serve(
     Raises ConfigurationError (address in use, no database address), DatabaseUnavailable or
     SchemaMismatch when the database does not come up in `database_wait_seconds`.
     """
-    db = Database.of(settings, application="tidemill api")
     hurry = hurry or asyncio.Event()
+    serving = asyncio.ensure_future(_serve(settings, stop, hurry, ready, sockets))
+    hurried = asyncio.ensure_future(hurry.wait())
+    try:
+        await asyncio.wait((serving, hurried), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            _log.info("stopping at once: requests in hand have %g s", HURRIED_SECONDS)
+            await asyncio.wait((serving,), timeout=HURRIED_SECONDS)
+    finally:
+        hurried.cancel()
+        while not serving.done():  # each wait of its end is cut short
+            serving.cancel()
+            await asyncio.wait((serving,), timeout=_CUT_SECONDS)
+    if not serving.cancelled():
+        serving.result()
+
+
+async def _serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    hurry: asyncio.Event,
+    ready: Callable[[int], None] | None,
+    sockets: Sequence[socket.socket],
+) -> None:
+    db = Database.of(settings, application="tidemill api")
     try:
         api = Api.of(settings, db, Hints(db))  # bad tokens are told with the database away, too
         if await _finished(database_ready(db, settings), stop):
-            async with working(api), listening(api, hurry, sockets) as port:
+            async with working(api), listening(api, sockets) as port:
                 if not sockets:
                     announce(settings, port)
                 if ready is not None:
@@ -73,48 +92,38 @@ async def serve(
 
 
 @asynccontextmanager
-async def listening(
-    api: Api, hurry: asyncio.Event, sockets: Sequence[socket.socket]
-) -> AsyncGenerator[int]:
+async def listening(api: Api, sockets: Sequence[socket.socket]) -> AsyncGenerator[int]:
     """Listen; yields the port. At exit answers what is in hand."""
-    runner = web.AppRunner(build(api), handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
+    # aiohttp waits that long twice: for bodies that are on their way, and then for handlers
+    runner = web.AppRunner(build(api), handle_signals=False, shutdown_timeout=DRAIN_SECONDS / 2)
     await runner.setup()
-    servers: list[asyncio.Server] = []
+    opened: list[Entrance] = []
     try:
-        servers += await _listeners(runner, api, sockets)
-        yield servers[0].sockets[0].getsockname()[1]
+        mine = list(sockets) or bound(api.settings.api_host, api.settings.api_port)
+        protocol = _protocol(runner, api)
+        opened += [Turns(mine, protocol)] if sockets else await entrances(mine, protocol)
+        yield mine[0].getsockname()[1]
     finally:
-        for server in servers:
-            server.close()
+        for each in opened:
+            each.close()
         stop_waiting(api)
-        await _drained(runner, hurry)
+        await runner.cleanup()
 
 
-async def _listeners(
-    runner: web.AppRunner, api: Api, sockets: Sequence[socket.socket]
-) -> list[asyncio.Server]:
-    manager, loop = runner.server, asyncio.get_running_loop()
+def _protocol(runner: web.AppRunner, api: Api) -> Callable[[], BoundedProtocol]:
+    manager = runner.server
     if manager is None:
         raise RuntimeError("the runner is not set up")
     manager.request_handler = ShortWay(api, manager.request_handler)
-    room = room_of(api.settings.api_connections)
+    rooms = Rooms(api.settings.api_connections)
     options: dict[str, Any] = {
-        "loop": loop,
+        "loop": asyncio.get_running_loop(),
         "access_log": None,
+        "auto_decompress": False,  # see inflating.py
         "keepalive_timeout": api.settings.api_keepalive_seconds,
         "lingering_time": LINGER_SECONDS,
     }
-
-    def protocol() -> BoundedProtocol:
-        return BoundedProtocol(manager, room, **options)
-
-    # Of a socket that is shared one connection is taken a turn: who is busy takes fewer.
-    at_once = 1 if sockets else BACKLOG
-    mine = list(sockets) or bound(api.settings.api_host, api.settings.api_port)
-    servers = [await loop.create_server(protocol, sock=each, backlog=at_once) for each in mine]
-    for each in mine:
-        each.listen(BACKLOG)  # what asyncio takes at once it has told the kernel as well
-    return servers
+    return lambda: BoundedProtocol(manager, rooms, **options)
 
 
 async def _turn_away(api: Api, hurry: asyncio.Event) -> None:
@@ -125,15 +134,6 @@ async def _turn_away(api: Api, hurry: asyncio.Event) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), delay)
     _log.info("stopping: answering what is in hand")
-
-
-async def _drained(runner: web.AppRunner, hurry: asyncio.Event) -> None:
-    """End the connections: idle ones now, others when they are answered or the time is up."""
-    if not await _finished(runner.cleanup(), hurry):
-        _log.info("stopping at once: requests in hand have %g s", HURRIED_SECONDS)
-        if runner.server is not None:
-            await runner.server.shutdown(HURRIED_SECONDS)
-        await runner.cleanup()
 
 
 async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

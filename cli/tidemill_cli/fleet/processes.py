@@ -27,14 +27,15 @@ from tidemill.errors import ConfigurationError
 from tidemill.notify import Hints
 from tidemill.setting import variable_of
 from tidemill.settings import Settings
-from tidemill_api.connections import bound
 from tidemill_api.context import Api
+from tidemill_api.listening import bound
 from tidemill_api.metrics import FOLDER
 from tidemill_api.server import DRAIN_SECONDS, announce
 from tidemill_cli.fleet.member import EndedError, Member
 from tidemill_cli.fleet.told import told_twice
 
-_BEYOND_DRAIN_SECONDS: Final = 10.0
+_BEYOND_DRAIN_SECONDS: Final = 15.0
+_HURRIED_SECONDS: Final = 4.0
 _log = logging.getLogger(__name__)
 
 
@@ -61,13 +62,14 @@ class Processes:
     def __init__(self, settings: Settings, sockets: Sequence[socket.socket], folder: str) -> None:
         """Start nothing yet; figures are kept in `folder`."""
         self._settings = settings
+        self._sockets = sockets
         self._port = sockets[0].getsockname()[1]
         self._stopping, self._proven = asyncio.Event(), asyncio.Event()
         environ = environment(os.environ, settings, folder)
         files = [each.fileno() for each in sockets]
 
         def forget(pid: int) -> None:
-            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # it has no types
 
         program = [sys.executable, "-P", "-m", "tidemill_cli.fleet.child", *map(str, files)]
         self._members = [
@@ -116,15 +118,16 @@ class Processes:
 
     async def _stop(self, hurry: asyncio.Event) -> int:
         self._stopping.set()
-        _log.info("stopping: %d processes answer what is in hand", len(self._tasks))
+        for mine in self._sockets:  # the port closes when the last child has closed it
+            mine.close()
         for each in self._members:
             each.terminate()
         ending = asyncio.gather(*self._tasks, return_exceptions=True)
-        seconds = self._settings.api_drain_delay_seconds + 2 * DRAIN_SECONDS
+        seconds = self._settings.api_drain_delay_seconds + DRAIN_SECONDS
         if not await _ended(ending, hurry, seconds + _BEYOND_DRAIN_SECONDS):
             for each in self._members:
                 each.terminate()
-            if not await _ended(ending, asyncio.Event(), _BEYOND_DRAIN_SECONDS):
+            if not await _ended(ending, asyncio.Event(), _HURRIED_SECONDS):
                 for each in self._members:
                     each.kill()
         ends = await ending
