@@ -8,7 +8,7 @@ asked while nobody is there, and what is told was read, never guessed from a hin
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -22,6 +22,7 @@ from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_api.events import frames
 from tidemill_api.events.client import Client
+from tidemill_api.events.fanout import Fanout
 from tidemill_api.events.metrics import StreamMetrics
 from tidemill_api.events.watch import Changes, TaskWatch
 from tidemill_api.single import Shared
@@ -34,6 +35,9 @@ SHARE: Final = 4.0
 """A look that took long is followed by a pause of so many times its length."""
 
 MOST_STREAMS: Final = 1000
+MOST_WATCHED: Final = 200
+"""Queues whose tasks are watched in this process, by all clients together."""
+
 log = logging.getLogger(__name__)
 
 
@@ -73,10 +77,15 @@ class Feed(Service):
         for client in tuple(self._clients):
             client.end()
 
-    async def check(self) -> None:
-        """Raise Overloaded where there are too many streams, or what reading the figures raises."""
+    async def check(self, queues: Collection[str] = ()) -> None:
+        """Raise Overloaded where there are too many streams, or what reading the figures raises.
+
+        `queues`: those that are to be watched.
+        """
         if self._closed or len(self._clients) >= MOST_STREAMS:
             raise Overloaded(f"this server has its {MOST_STREAMS} streams, or ends; try again")
+        if queues and len(self._watched.union(queues)) > MOST_WATCHED:
+            raise Overloaded(f"the tasks of {MOST_WATCHED} queues are watched here; try again")
         await self._stats.get(POLL_SECONDS)
 
     def join(self, client: Client) -> None:
@@ -97,6 +106,11 @@ class Feed(Service):
         if not self._clients:
             self._empty.set()
             self._wake.set()
+
+    @property
+    def _watched(self) -> frozenset[str]:
+        """The queues whose tasks are watched."""
+        return frozenset[str]().union(*(each.queues for each in self._clients))
 
     async def _read(self) -> None:
         while self._clients:
@@ -135,7 +149,7 @@ class Feed(Service):
         stats = await self._stats.get(0)
         stirred = self._stirred(stats)
         ids = frozenset[UUID]().union(*(each.tasks for each in clients))
-        queues = frozenset[str]().union(*(each.queues for each in clients))
+        queues = self._watched
         fresh = frozenset[str]().union(*(each.queues for each in clients if each.fresh))
         changes = await self._watch.look(ids, queues, fresh.union(each.queue for each in stirred))
         self._told = {each.queue: _lasting(each) for each in stats.queues}
@@ -153,24 +167,12 @@ class Feed(Service):
         stirred: Sequence[QueueStats],
         changes: Changes,
     ) -> None:
+        news = Fanout(stirred, changes.changed, changes.gone)
         fresh = any(each.fresh for each in clients)
-        shown = stats.queues if fresh else stirred
-        figures = {each.queue: frames.queue_frame(each) for each in shown}
-        tasks = changes.now.values() if fresh else changes.changed
-        bodies = {each.id: frames.task_frame(each) for each in tasks}
+        all_there_is = Fanout(stats.queues, changes.now.values()) if fresh else news
         for client in clients:
-            some = stats.queues if client.fresh else stirred
-            found = [figures[each.queue] for each in some if client.sees_queue(each.queue)]
-            of = changes.now.values() if client.fresh else changes.changed
-            found += [bodies[each.id] for each in of if client.sees_task(each.id, each.queue)]
-            if client.fresh:
-                found.append(frames.snapshot_frame())
-            found += [
-                frames.gone_frame(each.id)
-                for each in changes.gone
-                if client.sees_task(each.id, each.queue)
-            ]
-            self._push(client, found)
+            told = all_there_is.snapshot(client) if client.fresh else news.news(client)
+            self._push(client, told)
             client.fresh = False
 
     def _lose(self, error: TidemillError) -> None:
@@ -184,7 +186,10 @@ class Feed(Service):
         self._away = True
 
     def _push(self, client: Client, found: list[bytes]) -> None:
-        if not found or client.push(found, snapshot=client.fresh):
+        if client not in self._clients or not found:
+            return
+        if client.push(found, snapshot=client.fresh):
+            self._metrics.sent.inc(len(found))
             return
         self._metrics.dropped.inc()
         self.leave(client)

@@ -1,5 +1,6 @@
 """Server-sent events as bytes."""
 
+import random
 from typing import Any, Final
 
 from tidemill.models import QueueStats
@@ -8,11 +9,15 @@ from tidemill_api.encoding import encoded
 from tidemill_api.shapes.lists import listed_task_json
 from tidemill_api.shapes.stats import queue_stats_json
 
-RETRY_MILLISECONDS: Final = 2000
-"""After what time a browser comes again."""
+RETRY_MILLISECONDS: Final = (1000, 5000)
+"""After what time a client comes again: each another, or all would come at once."""
 
-HELLO: Final = b"retry: %d\n\n" % RETRY_MILLISECONDS
-HEARTBEAT: Final = b": alive\n\n"
+HEARTBEAT: Final = b": ping\n\n"
+
+
+def hello_frame() -> bytes:
+    """Return what a stream begins with."""
+    return b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS)
 
 
 def queue_frame(figures: QueueStats) -> bytes:

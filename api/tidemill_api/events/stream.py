@@ -9,10 +9,15 @@ from aiohttp.abc import AbstractStreamWriter
 
 from tidemill_api.events.client import Client
 from tidemill_api.events.feed import Feed
-from tidemill_api.events.frames import HEARTBEAT, HELLO
+from tidemill_api.events.frames import HEARTBEAT, hello_frame
 
 EVENT_STREAM: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 15.0
+"""After so long without an event a comment is sent: proxies cut what is silent."""
+
+UNHEARD_SECONDS: Final = 60.0
+"""A client that has acknowledged nothing for so long is gone (where the kernel can tell)."""
+
 SOCKET_BYTES: Final = 64 * 1024
 """What the kernel keeps for a client, so that one that does not read is noticed soon."""
 
@@ -44,7 +49,7 @@ class EventStream(web.StreamResponse):
         self._client.on_drop = transport.abort
         self._feed.join(self._client)
         try:
-            await self.write(HELLO)
+            await self.write(hello_frame())
             await self._stream(transport)
         finally:
             self._feed.leave(self._client)
@@ -59,7 +64,7 @@ class EventStream(web.StreamResponse):
             taken = await self._client.next(wait)
             if taken:
                 await self.write(taken)
-            elif self._client.ended:
+            elif self._client.done:
                 return
             elif (quiet := quiet + wait) < HEARTBEAT_SECONDS:
                 continue
@@ -73,3 +78,7 @@ def _bound(transport: asyncio.Transport) -> None:
     taken: Any = transport.get_extra_info("socket")
     if taken is not None:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        by_network = taken.family in (socket.AF_INET, socket.AF_INET6)
+        if by_network and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            milliseconds = int(UNHEARD_SECONDS * 1000)
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -22,7 +22,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         for each in asked.task:
             if each not in known:
                 raise incoming.no_task(each)
-    await api.feed.check()
+    await api.feed.check(asked.queue)
     if request.method == hdrs.METH_HEAD:
         return web.Response(headers=HEADERS)
     return EventStream(api.feed, Client(caller, asked.queue, asked.task))
