@@ -24,7 +24,6 @@ _PATHS: Final = {
     "workers": "/api/workers",
     "stats": "/api/stats",
     "stats_history": "/api/stats/history",
-    "events": "/api/events",
     "health": "/health",
     "metrics": "/metrics",
     "openapi": "/openapi.json",
