@@ -9,7 +9,7 @@ import asyncio
 import resource
 import secrets
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -70,8 +70,8 @@ class BoundedProtocol(ProblemProtocol):
         if self._rooms.served.enter():
             self._room = self._rooms.served
             super().connection_made(transport)
-        elif isinstance(transport, asyncio.Transport):
-            self._turn_away(transport)
+        else:
+            self._turn_away(cast("asyncio.Transport", transport))  # uvloop's only look like one
 
     def data_received(self, data: bytes) -> None:
         """Read on. Of a connection that is ending, the body in hand; aiohttp would drop it."""

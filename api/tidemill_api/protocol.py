@@ -9,7 +9,7 @@ import secrets
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
 from tidemill.errors import Fault
 from tidemill_api.middleware import finish
@@ -17,6 +17,7 @@ from tidemill_api.problems import Problem, internal, response_of
 
 _log = logging.getLogger(__name__)
 _FAILED = 500
+_TOO_LARGE = 431
 
 
 class ProblemProtocol(web.RequestHandler):
@@ -47,6 +48,9 @@ class ProblemProtocol(web.RequestHandler):
             rule = "must be one of deflate, gzip, identity"
             fault = Fault("Content-Encoding", rule, message)
             problem = Problem(415, "unsupported-media-type", f"Content-Encoding: {rule}", (fault,))
+        elif isinstance(exc, LineTooLong):
+            detail = f"the request line and each header must have at most {exc.args[1]} bytes"
+            problem = Problem(_TOO_LARGE, "too-large", detail)
         else:
             _log.debug("refused %s: %s %r", request.remote, type(exc).__name__, message)
             problem = Problem(status, "bad-http", "the request is not valid HTTP/1.1")

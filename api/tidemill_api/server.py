@@ -1,9 +1,10 @@
 """The API process: opens the database, listens, and on stop finishes what it accepted.
 
 Order of stopping: readiness says no (and, for `api_drain_delay_seconds`, all goes on, while load
-balancers turn away); the port closes; idle connections close; requests in hand are answered with
-`Connection: close`; waiting inserts are flushed; then the loops and the pool end. So nothing that
-was acknowledged depends on anything that has ended, and nothing accepted is dropped.
+balancers turn away); the port closes; requests in hand, and those on their way, are answered with
+`Connection: close`; idle connections close; waiting inserts are flushed; then the loops and the
+pool end. So nothing that was acknowledged depends on anything that has ended, and nothing accepted
+is dropped.
 """
 
 import asyncio
@@ -31,7 +32,11 @@ DRAIN_SECONDS: Final = 20.0
 HURRIED_SECONDS: Final = 1.0
 """How long when told again."""
 
+LAST_CALL_SECONDS: Final = 0.5
+"""How long an idle connection may still bring a request once the port is closed."""
+
 _CUT_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +112,7 @@ async def listening(api: Api, sockets: Sequence[socket.socket]) -> AsyncGenerato
         for each in opened:
             each.close()
         stop_waiting(api)
+        await _last_call(runner)
         await runner.cleanup()
 
 
@@ -134,6 +140,17 @@ async def _turn_away(api: Api, hurry: asyncio.Event) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), delay)
     _log.info("stopping: answering what is in hand")
+
+
+async def _last_call(runner: web.AppRunner) -> None:
+    """Let requests arrive that were sent before the end: on open connections, and answered.
+
+    Each answer says `Connection: close` now, so who goes on asking is gone after one.
+    """
+    clock = asyncio.get_running_loop().time
+    until = clock() + LAST_CALL_SECONDS
+    while runner.server is not None and runner.server.connections and clock() < until:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

@@ -18,6 +18,7 @@ READY: Final = "TIDEMILL_CHILD_READY"
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
 _HEALTHY_SECONDS: Final = 30.0
+_WELL: Final = (0, -signal.SIGTERM)  # as told; the latter before it could listen to that
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +67,7 @@ class Member:
             began = clock()
             code = await self._once()
             if self._stopping.is_set():
-                if code:
+                if code not in _WELL:
                     raise EndedError(self.name, code)
                 return
             if code > 0 and not self._proven.is_set():
