@@ -1,18 +1,18 @@
 """A bound on the bytes of all bodies in hand together."""
 
-from typing import Final, Self
+from typing import Self
 
 from tidemill.errors import Overloaded
 
-MOST_BYTES: Final = 256 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
 
 
 class BodyBudget:
     """Bytes of request bodies that this process holds at once; more is refused, never queued."""
 
-    def __init__(self, most: int = MOST_BYTES) -> None:
+    def __init__(self, most: int | None = None) -> None:
         """Allow `most` bytes."""
-        self._free = most
+        self.free = MOST_BYTES if most is None else most
 
     def holding(self, size: int) -> "Held":
         """Hold `size` bytes in a with block. Its start raises Overloaded when they are not free."""
@@ -20,9 +20,9 @@ class BodyBudget:
 
     def take(self, size: int) -> None:
         """Hold `size` bytes, or fewer than none to give them back. Raises Overloaded."""
-        if size > self._free:
+        if size > self.free:
             raise Overloaded("too many large requests at once")
-        self._free -= size
+        self.free -= size
 
 
 class Held:

@@ -1,5 +1,6 @@
 """NDJSON: a task a line, read while it arrives, and faults that name the line."""
 
+import re
 from array import array
 from typing import Final
 
@@ -14,6 +15,8 @@ from tidemill_api.reading import Arriving
 from tidemill_api.strictjson import BadJson
 
 _BOM: Final = b"\xef\xbb\xbf"
+_LINE: Final = re.compile(rb"[^ \t\r\n][^\n]*")  # what is blank is passed over here, not in Python
+_FIRST: Final = 1
 _IN_LINE: Final = "at line 1 column"  # where the decoder says that a line goes wrong
 
 
@@ -40,7 +43,7 @@ class Lines:
         self._most_payload = api.settings.max_payload_bytes
         self._most = self._most_payload + reading.ENVELOPE_BYTES
         self._rest = bytearray()
-        self._line = 0
+        self._line = _FIRST
         self._numbers = array("L")
 
     async def read(self, arriving: Arriving) -> None:
@@ -61,36 +64,47 @@ class Lines:
             error.args = tuple(self._told(str(each), str(each)) for each in error.args)
 
     async def _take(self, chunk: bytes) -> None:
-        *whole, last = chunk.split(b"\n")
-        for piece in whole:
-            if self._rest:
-                self._rest += piece
-                await self._add(bytes(self._rest))
-                self._rest.clear()
-            elif piece:
-                await self._add(piece)
-            else:
-                self._line += 1
-        self._rest += last
+        at = 0
+        if self._rest:
+            end = chunk.find(b"\n")
+            if end < 0:
+                return self._keep(chunk)
+            await self._add(bytes(self._rest) + chunk[:end])
+            self._rest.clear()
+            at = end
+        for found in _LINE.finditer(chunk, at):
+            self._line += chunk.count(b"\n", at, found.start())
+            at = found.end()
+            if at == len(chunk):
+                return self._keep(found[0])
+            await self._add(found[0])
+        self._line += chunk.count(b"\n", at)
+        return None
+
+    def _keep(self, start: bytes) -> None:
+        """Keep what may be a part of a line. Raises a 413 problem when it is too much for one."""
+        self._rest += start
         if len(self._rest) > self._most:
-            await self._add(bytes(self._rest))  # its end need not be known
+            raise self._too_long()
 
     async def _add(self, line: bytes) -> None:
-        self._line += 1
-        if self._line == 1:
+        if self._line == _FIRST:
             line = line.removeprefix(_BOM)
+        if len(line) > self._most:
+            raise self._too_long()
         if not line or line.isspace():
             return
         self._numbers.append(self._line)
-        where = f"tasks[{self._gathering.count}]"
-        if len(line) > self._most:
-            raise reading.too_large(self._most, where)
         try:
-            value = strictjson.parse(line, where=where)
+            value = strictjson.parse(line, where=f"tasks[{self._gathering.count}]")
         except BadJson as error:
             self._gathering.malformed(error.faults)
         else:
             await self._gathering.add(value, len(line), long=len(line) > self._most_payload)
+
+    def _too_long(self) -> Problem:
+        self._numbers.append(self._line)
+        return reading.too_large(self._most, f"tasks[{self._gathering.count}]")
 
     def _named(self, fault: Fault) -> Fault:
         return Fault(fault.field, self._told(fault.field, fault.rule), fault.value)
