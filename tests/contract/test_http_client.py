@@ -119,6 +119,19 @@ async def test_an_unknown_type_is_told_where_types_are_enforced(
             await client.enqueue(NewTask(type="typo"))
 
 
+async def test_a_batch_larger_than_a_list_may_be_is_one_batch(
+    client: HttpClient, store: Store
+) -> None:
+    tasks = [NewTask(type="t", payload={"n": n, "x": "é" * 450_000}) for n in range(20)]
+    handles = await client.enqueue_many(tasks)
+    for n in (0, 19):
+        assert (await client.get(handles[n].id)).payload["n"] == n
+    assert await store.db.fetchval("SELECT count(DISTINCT xmin::text) FROM tidemill.tasks") == 1
+    with pytest.raises(InvalidTask, match="at most 10000"):
+        await client.enqueue_many([NewTask(type="t")] * 10_001)
+    assert await store.db.fetchval("SELECT count(*) FROM tidemill.tasks") == 20
+
+
 async def test_a_wait_without_an_end_is_a_timeout(client: HttpClient) -> None:
     handle = await client.enqueue(NewTask(type="t"))
     with pytest.raises(TimeoutError, match=r"has not ended within 0\.2 s"):

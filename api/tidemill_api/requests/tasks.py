@@ -100,3 +100,13 @@ class BatchRequest(Strict):
     """Tasks to enqueue together: all of them or none."""
 
     tasks: TaskRequests
+
+
+TaskLines = Annotated[
+    str,
+    Field(
+        description="a TaskRequest as JSON a line, at most 10,000 of them and 64 MiB: read while "
+        "it arrives, stored whole or not at all",
+        examples=['{"type": "resize", "payload": {"photo": 1}}\n{"type": "resize"}\n'],
+    ),
+]

@@ -8,7 +8,7 @@ from tidemill_api.endpoints import Endpoint, Parameter, Reply
 from tidemill_api.handlers import lists, tasks
 from tidemill_api.reading import NDJSON_TYPES
 from tidemill_api.requests.queries import TaskQuery, WaitQuery
-from tidemill_api.requests.tasks import BatchRequest, TaskRequest, TaskRequests
+from tidemill_api.requests.tasks import BatchRequest, TaskLines, TaskRequest, TaskRequests
 from tidemill_api.responses.lists import TaskPageAnswer
 from tidemill_api.responses.tasks import BatchAnswer, EventAnswer, TaskAnswer
 from tidemill_api.routes.common import JSON, TASK_ID
@@ -60,7 +60,7 @@ TASKS: Final = (
         parameters=_TRACE,
         bodies={
             JSON: BatchRequest | TaskRequests,
-            **dict.fromkeys(sorted(NDJSON_TYPES), str),
+            **dict.fromkeys(sorted(NDJSON_TYPES), TaskLines),
         },
         replies={
             201: Reply("committed; at least one task is new", BatchAnswer),

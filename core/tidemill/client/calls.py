@@ -1,11 +1,12 @@
 """Requests to the HTTP API: what is safe to repeat is repeated, errors are those of core."""
 
 import asyncio
+import io
 import json
 import random
 import time
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
 
 import aiohttp
 
@@ -28,6 +29,16 @@ CALL_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10.0
 _AGAIN: Final = (ApiUnavailable, DatabaseUnavailable, Overloaded)
 _BAD: Final = 400
+_JSON: Final = "application/json"
+LIST_BYTES: Final = 8 * 1024 * 1024
+"""A longer batch is sent as lines."""
+
+
+class Body(NamedTuple):
+    """What is sent, and its Content-Type."""
+
+    data: bytes
+    kind: str
 
 
 class Unconnected(ApiUnavailable):
@@ -51,7 +62,7 @@ class Calls:
         method: str,
         path: str,
         *,
-        body: Any = None,
+        body: Body | None = None,
         safe: bool,
         seconds: float = CALL_SECONDS,
     ) -> Any:
@@ -74,12 +85,14 @@ class Calls:
         if session is not None:
             await session.close()
 
-    async def _once(self, method: str, path: str, body: Any, seconds: float) -> Any:
+    async def _once(self, method: str, path: str, body: Body | None, seconds: float) -> Any:
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        # As a file a large one is sent piece by piece; as bytes aiohttp warns of it.
+        data = None if body is None else io.BytesIO(body.data)
+        headers = None if body is None else {"Content-Type": body.kind}
         try:
             async with self._opened().request(
-                method, self._url + path, data=data, timeout=timeout
+                method, self._url + path, data=data, headers=headers, timeout=timeout
             ) as response:
                 text = await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -112,9 +125,20 @@ class Calls:
         if self._session is None:
             # Long polls hold a connection each, and must not hold up the other calls.
             connector = aiohttp.TCPConnector(limit=0)
-            headers = {"Content-Type": "application/json", **self._headers}
+            headers = {"Content-Type": _JSON, **self._headers}
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self._session
+
+
+def listed(values: Iterable[Any]) -> Body:
+    """Return a body of these values: in a list, or if that is large one a line.
+
+    The API reads lines while they arrive, and takes less of a list, which it parses in one go.
+    """
+    rows = [json.dumps(value, ensure_ascii=False).encode() for value in values]
+    if sum(map(len, rows)) > LIST_BYTES:
+        return Body(b"\n".join(rows), "application/x-ndjson")
+    return Body(b"[" + b",".join(rows) + b"]", _JSON)
 
 
 class Patience:

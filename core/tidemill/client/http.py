@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from tidemill.client.base import Producer
-from tidemill.client.calls import Calls, Patience
+from tidemill.client.calls import CALL_SECONDS, Calls, Patience, listed
 from tidemill.client.transactions import checked, fields_of
 from tidemill.errors import ApiUnavailable, ConfigurationError, DatabaseUnavailable, Overloaded
 from tidemill.models import HistoryEvent, NewTask, Task
@@ -25,6 +25,9 @@ POLL_SECONDS: Final = 30.0
 
 ANSWER_SECONDS: Final = 10.0
 """How much longer than the wait its answer may take, until the API counts as away."""
+
+LEAST_BYTES_A_SECOND: Final = 256 * 1024
+"""How fast a batch is sent at least: a large one has longer until its answer must come."""
 
 PAUSE_SECONDS: Final = 1.0
 """How long after a poll that came back too early, or failed, the next one begins."""
@@ -66,8 +69,14 @@ class HttpClient(Producer):
         """Store all of `tasks` or none."""
         checked(tasks)
         safe = all(task.idempotency_key is not None for task in tasks)
-        body = [fields_of(task) for task in tasks]
-        answer = await self._calls.call("POST", "/api/tasks/batch", body=body, safe=safe)
+        body = listed(fields_of(task) for task in tasks)
+        answer = await self._calls.call(
+            "POST",
+            "/api/tasks/batch",
+            body=body,
+            safe=safe,
+            seconds=CALL_SECONDS + len(body.data) / LEAST_BYTES_A_SECOND,
+        )
         with self._expecting():
             return [_stored(each) for each in answer["tasks"]]
 
