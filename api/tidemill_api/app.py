@@ -10,6 +10,7 @@ from tidemill_api.auth.guard import guarded
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import encoded
 from tidemill_api.endpoints import Endpoint
+from tidemill_api.etags import tagging
 from tidemill_api.expecting import later
 from tidemill_api.middleware import around
 from tidemill_api.openapi import document
@@ -33,7 +34,7 @@ def build(api: Api) -> web.Application:
 
 def _route(app: web.Application, each: Endpoint, api: Api, place: str, name: str) -> None:
     path = _ANY.sub(rf"{{\1:{_besides(each.path)}[^/]+}}", place)
-    handler = guarded(each, api.guard)
+    handler = guarded(tagging(each), api.guard)
     app.router.add_route(each.method, path, handler, name=name, expect_handler=later)
     if each.method == "GET":
         app.router.add_route("HEAD", path, handler, expect_handler=later)

@@ -38,6 +38,7 @@ class Endpoint:
     """A method on a path. `problems` are the error statuses that it answers besides 500.
 
     `query` is the model of what may stand in the query; without one the query is not looked at.
+    `tagged`: an answer has an ETag, and who names it gets 304 while nothing has changed.
     `scope` is what a caller's token must be for; `limit` keeps a token of some queues to them.
     """
 
@@ -54,6 +55,7 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     query: type[Strict] | None = None
     limit: Limit = Limit.REFUSED
+    tagged: bool = False
 
 
 PROBLEMS: Final[Mapping[int, str]] = {
@@ -66,6 +68,7 @@ PROBLEMS: Final[Mapping[int, str]] = {
     413: "the body or a payload is too large",
     415: "the content type is not one of those listed",
     429: "the queue is full, or the token past its rate; Retry-After says when to try again",
+    431: "the request line or a header has more than 8190 bytes",
     500: "the server failed; its log has the request id",
     503: "overloaded, or the database is away; Retry-After says when to try again",
 }

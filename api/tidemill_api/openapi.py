@@ -1,12 +1,14 @@
 """The OpenAPI 3.1 document, made from the routes and the models that check requests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 import tidemill
+from tidemill_api import etags
 from tidemill_api.auth.scopes import Scope
 from tidemill_api.endpoints import PROBLEMS, Endpoint, Parameter, Reply
 from tidemill_api.problems import PROBLEM_JSON
@@ -15,6 +17,9 @@ from tidemill_api.responses.base import ProblemAnswer
 _REF: Final = "#/components/schemas/{model}"
 REFUSALS: Final = (401, 403, 429)
 """What a guarded operation answers to those whom it does not let in."""
+
+ALWAYS: Final = (431, 500)
+"""What every operation may answer."""
 
 SCHEME: Final = "token"
 SCHEMES: Final = {
@@ -78,9 +83,9 @@ def _key(model: Any) -> str:
 
 
 def _operation(endpoint: Endpoint, schemas: dict[str, Json], *, secured: bool) -> Json:
-    replies = {str(s): _reply(r, schemas) for s, r in endpoint.replies.items()}
+    replies = {str(s): _reply(r, schemas) for s, r in _replies(endpoint).items()}
     guarded = secured and endpoint.scope is not Scope.OPEN
-    statuses = (*endpoint.problems, *(REFUSALS if guarded else ()), 500)
+    statuses = (*endpoint.problems, *(REFUSALS if guarded else ()), *ALWAYS)
     problems = {str(status): _problem(status) for status in statuses}
     operation: Json = {
         "operationId": endpoint.name,
@@ -90,13 +95,28 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Json], *, secured: bool) -
     }
     if secured:
         operation["security"] = [{SCHEME: [endpoint.scope]}] if guarded else []
-    parameters = [_parameter(each) for each in (*endpoint.parameters, *_query(endpoint))]
+    parameters = [
+        _parameter(each)
+        for each in (*endpoint.parameters, *_query(endpoint), *_conditions(endpoint))
+    ]
     if parameters:
         operation["parameters"] = parameters
     if endpoint.bodies:
         content = {media: {"schema": schemas[_key(m)]} for media, m in endpoint.bodies.items()}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _replies(endpoint: Endpoint) -> Mapping[int, Reply]:
+    if not endpoint.tagged:
+        return endpoint.replies
+    tag = {"ETag": etags.MEANING}
+    tagged = {status: replace(each, headers=tag) for status, each in endpoint.replies.items()}
+    return {**tagged, etags.UNCHANGED: Reply("as it was when it had that tag", headers=tag)}
+
+
+def _conditions(endpoint: Endpoint) -> tuple[Parameter, ...]:
+    return (etags.IF_NONE_MATCH,) if endpoint.tagged else ()
 
 
 def _query(endpoint: Endpoint) -> list[Parameter]:

@@ -1,13 +1,11 @@
 """Which stretch of the past is asked for, and which page of decisions."""
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from tidemill.errors import Fault
 from tidemill_api.requests.fields import Instant, PageSize, QueueName, Strict
 
 Spot = tuple[datetime, int]
@@ -44,12 +42,6 @@ class HistoryQuery(Strict):
     until: Annotated[
         Instant | None, Field(description="as far as the stretch before this time; usually now")
     ] = None
-
-    def faults(self) -> Sequence[Fault]:
-        """Return the rules broken between fields."""
-        if self.since is None or self.until is None or self.since < self.until:
-            return ()
-        return (Fault("since", "must be before `until`", self.since.isoformat()),)
 
 
 class DecisionQuery(Strict):

@@ -32,6 +32,7 @@ QUEUES: Final = (
         path="/api/queues/{name}",
         handler=queues.show,
         name="getQueue",
+        tagged=True,
         summary="A queue's settings",
         tag="queues",
         scope=Scope.READ,

@@ -34,6 +34,7 @@ SCHEDULES: Final = (
         path=_PATH,
         handler=schedules.show,
         name="getSchedule",
+        tagged=True,
         summary="A cron schedule",
         tag="schedules",
         scope=Scope.READ,

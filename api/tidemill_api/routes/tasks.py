@@ -86,6 +86,7 @@ TASKS: Final = (
         path="/api/tasks/{id}",
         handler=tasks.show,
         name="getTask",
+        tagged=True,
         summary="A task as it is now, or when it has ended",
         tag="tasks",
         scope=Scope.READ,

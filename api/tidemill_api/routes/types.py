@@ -35,6 +35,7 @@ TYPES: Final = (
         path="/api/task-types/{name}",
         handler=types.show,
         name="getTaskType",
+        tagged=True,
         summary="A task type",
         tag="task types",
         scope=Scope.READ,
