@@ -69,6 +69,7 @@ async def test_a_restart_of_postgres_in_the_middle_of_firing_fires_nothing_twice
     await db.close()
 
 
+@pytest.mark.timeout(300)
 async def test_processes_killed_while_they_fire_leave_no_slot_out_and_repeat_none(
     store: Store, db: Database, settings: Settings, tmp_path: Path
 ) -> None:

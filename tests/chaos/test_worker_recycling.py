@@ -38,6 +38,7 @@ async def result(store: Store, task: NewTask) -> tuple[Status, int, object]:
     return found.status, found.retry_count, found.result
 
 
+@pytest.mark.timeout(300)
 async def test_after_so_many_tasks_the_process_becomes_a_new_one_with_the_same_id(
     settings: Settings, store: Store, trace: Path
 ) -> None:
@@ -55,6 +56,7 @@ async def test_after_so_many_tasks_the_process_becomes_a_new_one_with_the_same_i
     assert await store.db.fetchval("SELECT sum(retry_count) FROM tidemill.attempts") == 0
 
 
+@pytest.mark.timeout(300)
 async def test_a_process_that_holds_too_much_memory_becomes_a_new_one(
     settings: Settings, store: Store, trace: Path
 ) -> None:
@@ -81,19 +83,22 @@ async def test_a_limit_below_what_the_app_itself_takes_is_refused(
         worker.close()
 
 
+@pytest.mark.timeout(300)
 async def test_a_task_that_outlasts_the_drain_time_is_waited_for(
     settings: Settings, store: Store, trace: Path
 ) -> None:
     """There is no hurry: a recycling is no deploy."""
-    long = replace(work(0, 5.0), name="long")
+    long = NewTask(type="wait_for_go", payload={"n": 0}, name="long")
     await store.tasks.enqueue([long])
     no_drain = replace(settings, drain_seconds=0.0)
     with worker_process(no_drain, trace, "--max-tasks", "10", "--burst") as worker:
         until(lambda: traced(trace)["start 0"], seconds=60, what="the long task runs")
         await store.tasks.enqueue([work(n, 0.0) for n in range(1, 11)])
+        worker.wait_for("starting anew: ")
+        trace.with_suffix(".go").touch()
         assert worker.wait(100) == 0
         assert worker.log().count("starting anew: ") == 1
-    assert await result(store, long) == (Status.SUCCEEDED, 0, worker.pid)
+    assert await result(store, long) == (Status.SUCCEEDED, 0, None)
     assert traced(trace)["start 0"] == 1
 
 
@@ -113,6 +118,7 @@ async def test_a_signal_while_it_waits_for_the_last_tasks_ends_it_as_ever(
     assert await result(store, long) == (Status.QUEUED, 0, None)
 
 
+@pytest.mark.timeout(300)
 async def test_while_the_database_is_away_it_keeps_what_it_has_to_record(
     private_server: EmbeddedPostgres, trace: Path
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_change_starts_the_worker_again_with_the_new_code(reloading: Reloading
     reloading.write("second")
     reloading.wait_for("starting again: changing.py changed", "the change is seen")
     reloading.wait_for("slots: second", "the new code works")
-    assert len(reloading.workers()) == 1
+    until(lambda: len(reloading.workers()) == 1, seconds=60, what="one worker is left")
     reloading.process.send_signal(SIGTERM)
     assert reloading.process.wait(60) == 0
     assert "stopped: 0 tasks" in reloading.log()

@@ -64,7 +64,7 @@ def nothing_left(db: Database) -> Callable[[], Awaitable[bool]]:
     return empty
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_ten_thousand_tasks_through_workers_that_are_killed_at_random_end_once_each(
     store: Store, db: Database, settings: Settings, tmp_path: Path
 ) -> None:
@@ -85,11 +85,11 @@ async def test_ten_thousand_tasks_through_workers_that_are_killed_at_random_end_
             async def so_many(share: int = share) -> bool:
                 return await attempts(db, "succeeded") >= share
 
-            await eventually_async(so_many, 120)
+            await eventually_async(so_many, 240)
             victim = workers.pop(dice.randrange(len(workers)))
             victim.signal(SIGKILL)
             workers.append(await started())
-        await eventually_async(nothing_left(db), 120)
+        await eventually_async(nothing_left(db), 240)
         for worker in workers:
             worker.signal(SIGTERM)
         for worker in workers:
@@ -100,7 +100,7 @@ async def test_ten_thousand_tasks_through_workers_that_are_killed_at_random_end_
     assert all(ran[f"end {n}"] >= 1 for n in range(TASKS))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_postgres_stopped_for_twenty_seconds_under_load_loses_and_repeats_nothing(
     private_server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
@@ -116,11 +116,11 @@ async def test_postgres_stopped_for_twenty_seconds_under_load_loses_and_repeats_
             async def under_load() -> bool:
                 return await attempts(store.db, "succeeded") >= count // 4
 
-            await eventually_async(under_load, 60)
+            await eventually_async(under_load, 120)
             await asyncio.to_thread(private_server.stop)
             await asyncio.sleep(AWAY_SECONDS)  # how long it is away is the subject
             await asyncio.to_thread(private_server.start)
-            await eventually_async(nothing_left(store.db), 120)
+            await eventually_async(nothing_left(store.db), 240)
             for worker in (one, two):
                 worker.signal(SIGTERM)
             for worker in (one, two):

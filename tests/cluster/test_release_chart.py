@@ -25,7 +25,7 @@ def test_the_default_taskqueue_runs_what_no_other_names(api: TasksApi, kube: Kub
     (task,) = api.enqueue(emails("a-queue-nobody-made", 1))
     until(
         lambda: worker(kube)["spec"]["replicas"] > 0,
-        seconds=30,
+        seconds=120,
         what="the chart's own workers rise from 0",
     )
     until(

@@ -25,8 +25,8 @@ def burst(api: TasksApi, kube: Kube) -> Iterator[TasksApi]:
         "scaleDown": {"stabilizationWindowSeconds": 3},
     }
     kube.apply(demo_queue(QUEUE, scaling=scaling, task_seconds=1.0, failure_rate=0.2))
-    kube.run("wait", "taskqueue", QUEUE, "--for=condition=Ready", "--timeout=60s")
-    until(lambda: replicas(kube) == 0, seconds=60, what="no replicas before the first task")
+    kube.run("wait", "taskqueue", QUEUE, "--for=condition=Ready", "--timeout=120s")
+    until(lambda: replicas(kube) == 0, seconds=120, what="no replicas before the first task")
     yield api
     kube.delete("taskqueue", QUEUE)
 
@@ -35,8 +35,8 @@ def test_tasks_bring_workers_from_zero_and_their_end_sends_them_away(
     burst: TasksApi, kube: Kube
 ) -> None:
     tasks = burst.enqueue(emails(QUEUE, TASKS))
-    until(lambda: replicas(kube) > 0, seconds=15, what="replicas rise from 0")
-    seen = until(lambda: (n := replicas(kube)) == MOST and n, seconds=60, what="the most replicas")
+    until(lambda: replicas(kube) > 0, seconds=60, what="replicas rise from 0")
+    seen = until(lambda: (n := replicas(kube)) == MOST and n, seconds=120, what="the most replicas")
     assert seen == MOST
     until(lambda: ready(kube) > 0, seconds=120, what="a worker is ready")
     columns = shown(kube)

@@ -84,6 +84,7 @@ async def test_however_many_watch_there_is_one_listener_and_one_reader(
     assert await metric(http, "tidemill_api_event_streams") == 0
 
 
+@pytest.mark.timeout(300)
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
     http: aiohttp.ClientSession, store: Store
 ) -> None:

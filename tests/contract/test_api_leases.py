@@ -234,9 +234,9 @@ async def test_limits_pauses_and_paused_types_hold(
     assert len(running) == 2
     assert await worker.claim("few") == []
     await worker.end("complete", running[:1])
-    assert len(await worker.claim("few", wait=20)) == 1
+    assert len(await worker.claim("few", wait=60)) == 1
     await ask(http, "POST", "/api/queues/q/resume")
-    assert [task["type"] for task in await worker.claim("q", wait=20)] == ["t"]
+    assert [task["type"] for task in await worker.claim("q", wait=60)] == ["t"]
     await ledger.balance(store)
 
 

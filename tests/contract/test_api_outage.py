@@ -203,7 +203,7 @@ async def test_cut_sessions_are_replaced(
 async def test_a_statement_that_hangs_ends_in_503(
     start_api: Start, database_url: str, db: Database
 ) -> None:
-    http = await start_api(postgres.settings_of(database_url, database_statement_seconds=0.5))
+    http = await start_api(postgres.settings_of(database_url, database_statement_seconds=2.0))
     assert (await enqueue(http)).status == 201
     async with db.transaction() as held:
         await held.execute("LOCK TABLE tidemill.tasks IN ACCESS EXCLUSIVE MODE")

@@ -35,7 +35,7 @@ async def test_a_commit_that_nobody_heard_of_is_told_as_unknown_and_a_key_settle
 async def test_what_postgres_itself_refused_is_told_as_not_stored(
     start_api: Start, database_url: str, db: Database
 ) -> None:
-    http = await start_api(postgres.settings_of(database_url, database_statement_seconds=0.5))
+    http = await start_api(postgres.settings_of(database_url, database_statement_seconds=2.0))
     async with db.transaction() as held:
         await held.execute("LOCK TABLE tidemill.ready IN ACCESS EXCLUSIVE MODE")
         answer = await enqueue(http)

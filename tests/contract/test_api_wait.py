@@ -15,7 +15,7 @@ from tidemill.store import Store
 from tidemill_api.waits import Waits
 
 SHORT = "0.2"
-LONG = 20.0
+LONG = 45.0
 
 
 def soon(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:

@@ -123,7 +123,7 @@ def test_api_and_worker_run_until_told_to_stop(database_url: str, tmp_path: Path
         assert any("working on" in line for line in lines), "the worker said nothing"
         for process in (worker, api):
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
     finally:
         for process in (worker, api):
             process.kill()

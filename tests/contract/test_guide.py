@@ -28,7 +28,7 @@ def test_no_block_is_left_out() -> None:
     assert len(BLOCKS) >= 30
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_guide_can_be_followed(
     tmp_path: Path, database_url: str, server: postgres.Server
 ) -> None:

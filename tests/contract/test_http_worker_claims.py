@@ -17,8 +17,8 @@ from tidemill_api.server import DRAIN_SECONDS, serve
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 LONG: Final = 60.0
-SOON: Final = 20.0
-"""Far below a long poll's wait, far above what anything takes on a slow machine."""
+SOON: Final = 45.0
+"""Below a long poll's wait, far above what anything takes on a slow machine."""
 
 
 def slow_polls(settings: Settings) -> Settings:

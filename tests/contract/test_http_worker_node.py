@@ -19,7 +19,7 @@ from tidemill.states import Outcome, Status
 from tidemill.store import Store
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "worker-node" / "worker.js"
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 
 Worker = asyncio.subprocess.Process
 

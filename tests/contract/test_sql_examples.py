@@ -15,6 +15,8 @@ from tests.support import ledger, logins, sql_examples, storage
 from tidemill.db import Database
 from tidemill.store import Store
 
+pytestmark = pytest.mark.timeout(600)  # the first test of a language fetches and compiles
+
 
 @pytest.fixture(scope="module", params=sql_examples.LANGUAGES)
 def program(

@@ -84,10 +84,11 @@ def suite(folder: Path, mode: str, **environ: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        printed, _ = process.communicate(timeout=100)
+        printed, _ = process.communicate(timeout=240)
     return process.pid, printed
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_a_suite_of_a_users_own(mode: str, tmp_path: Path, server: postgres.Server) -> None:
     pid, printed = suite(tmp_path, mode, TIDEMILL_TEST_DATABASE_URL=server.url)

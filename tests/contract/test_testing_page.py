@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support import examples, pages, postgres
@@ -17,6 +18,7 @@ filterwarnings = error
 """
 
 
+@pytest.mark.timeout(300)
 def test_its_tests_pass(tmp_path: Path, server: postgres.Server) -> None:
     (tmp_path / "pytest.ini").write_text(INI)
     told = 0
@@ -31,7 +33,7 @@ def test_its_tests_pass(tmp_path: Path, server: postgres.Server) -> None:
         env=examples.environment(server.url) | {"TIDEMILL_TEST_DATABASE_URL": server.url},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert f"{told} passed" in done.stdout, done.stdout + done.stderr

@@ -64,7 +64,7 @@ def test_the_source_distribution_holds_the_sources_and_nothing_else(
     assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= tops
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_it_runs_a_users_own_module(wheel: Path, open_folder: Path) -> None:
     environment = open_folder / "environment"
     venv.create(environment, with_pip=True)

@@ -75,7 +75,7 @@ async def _cut_inside_a_transaction(server: Server, name: str, db: Database) -> 
 
 
 async def test_a_statement_has_its_longest_time(database_url: str) -> None:
-    short = Settings.load({}, database_url=database_url, database_statement_seconds=0.1)
+    short = Settings.load({}, database_url=database_url, database_statement_seconds=1.0)
     db = Database.of(short, application="tests")
     with pytest.raises(DatabaseUnavailable):
         await db.execute("SELECT pg_sleep(100)")

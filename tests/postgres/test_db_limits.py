@@ -17,9 +17,9 @@ ACTIVITY = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AN
 
 @pytest.fixture(params=["none", "transaction"])
 async def short(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Database]:
-    """A database with a time limit of 0.2 s, with and without what a pooler asks for."""
+    """A database with a time limit of a second, with and without what a pooler asks for."""
     settings = Settings.load(
-        {}, database_url=database_url, database_statement_seconds=0.2, database_pooler=request.param
+        {}, database_url=database_url, database_statement_seconds=1.0, database_pooler=request.param
     )
     database = Database.of(settings, application="short")
     yield database
@@ -65,16 +65,16 @@ async def test_a_migration_is_not_cut_by_the_limit_of_statements(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for another that holds the lock, and takes its time, far beyond the limit."""
-    slow = [(1, "0001_slow", f"{OLDEST}\n{MIGRATIONS}\nSELECT pg_sleep(0.5);")]
+    slow = [(1, "0001_slow", f"{OLDEST}\n{MIGRATIONS}\nSELECT pg_sleep(1.5);")]
     monkeypatch.setattr("tidemill.schema.sql.migrations", lambda: slow)
-    short = Settings.load({}, database_url=empty_database_url, database_statement_seconds=0.2)
+    short = Settings.load({}, database_url=empty_database_url, database_statement_seconds=1.0)
     database = Database.of(short, application="tidemill migrate")
     holder = await connect(postgres.settings_of(empty_database_url), application="holder")
     await holder.execute("BEGIN; SELECT pg_advisory_xact_lock(7349115201)")
     migrating = asyncio.create_task(migrate(database))
     watching = Database.of(postgres.settings_of(empty_database_url), application="tests")
     await storage.until_blocked(watching)
-    await asyncio.sleep(0.4)  # twice the limit: it has to pass for the test to say anything
+    await asyncio.sleep(1.5)  # beyond the limit: it has to pass for the test to say anything
     await holder.execute("COMMIT")
     assert await migrating == ["0001_slow"]
     assert (await status(database)).current == 1

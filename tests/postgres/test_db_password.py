@@ -21,6 +21,8 @@ from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_worker import Worker
 
+pytestmark = pytest.mark.timeout(600)  # the first of them may have to install it
+
 LOGIN = "tidemill_password_test"
 
 

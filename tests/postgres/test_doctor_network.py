@@ -13,6 +13,8 @@ from tidemill.schema import migrate
 from tidemill.settings import Settings
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.timeout(600)  # the first of them may have to install it
+
 
 async def test_it_works_through_a_transaction_pooler(server: Server, database_url: str) -> None:
     with pgbouncer(server.url) as pooler:

@@ -72,7 +72,7 @@ async def test_of_many_missed_slots_the_latest_fires_once(store: Store, db: Data
     await pass_time(db, 50 * HOUR)
     assert (await store.schedules.fire(10)).tasks == 1
     (slot,) = await store.schedules.fired("s", 10)
-    assert timedelta(0) <= await now(db) - slot.slot <= timedelta(hours=1, seconds=5)
+    assert timedelta(0) <= await now(db) - slot.slot <= timedelta(hours=1, seconds=60)
     assert await settled(store) == {"s": 1}
 
 
@@ -99,7 +99,7 @@ async def test_with_skip_a_slot_fires_that_is_a_little_late(store: Store, db: Da
     )
     assert (await store.schedules.fire(10)).tasks == 1  # a minute's slot is less than 60 s old
     (slot,) = await store.schedules.fired("skip", 10)
-    assert await now(db) - slot.slot <= timedelta(seconds=SKIP_SECONDS + 5)
+    assert await now(db) - slot.slot <= timedelta(seconds=SKIP_SECONDS + 60)
 
 
 async def test_no_slot_is_later_than_the_end(store: Store, db: Database) -> None:

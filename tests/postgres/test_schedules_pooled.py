@@ -3,12 +3,16 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Server, settings_of
 from tests.support.schedules import pass_time, put, settled
 from tidemill.db import Database
 from tidemill.store import Store
 from tidemill.store.firing import EnqueueRules
+
+pytestmark = pytest.mark.timeout(600)  # the first of them may have to install it
 
 SCHEDULERS, SCHEDULES, ROUNDS = 8, 30, 5
 

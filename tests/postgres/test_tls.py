@@ -20,6 +20,8 @@ from tidemill.settings import Settings
 from tidemill_cli.local.account import account_for
 from tidemill_cli.local.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.timeout(600)  # the first of them may have to install it
+
 ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
 

@@ -24,7 +24,7 @@ from tidemill_worker import Worker
 @pytest.fixture
 def slow_poll(settings: Settings) -> Settings:
     """What is found by polling is found too late for a test."""
-    return replace(settings, poll_seconds=60.0)
+    return replace(settings, poll_seconds=3600.0)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_a_task_that_runs_elsewhere_is_waited_for(
             assert not waiting.done()
             assert looks[-1] == Remaining((), running=True, due=False)
             go_on.set()
-            assert await asyncio.wait_for(waiting, 20)
+            assert await asyncio.wait_for(waiting, 60)
     assert (await ledger.balance(store))["succeeded"] == 1
 
 
@@ -183,6 +183,6 @@ async def test_stopped_before_all_is_done_it_says_so(
         waiting = asyncio.create_task(worker.run_until_empty())
         await eventually(lambda: worker.running == 1)
         await worker.stop()
-        assert not await asyncio.wait_for(waiting, 20)
-        assert not await asyncio.wait_for(worker.run_until_empty(), 20)
+        assert not await asyncio.wait_for(waiting, 60)
+        assert not await asyncio.wait_for(worker.run_until_empty(), 60)
     assert (await ledger.balance(store))["queued"] == 1

@@ -46,11 +46,11 @@ async def test_what_still_runs_after_the_drain_time_goes_back_uncharged(
 
     @app.task
     async def coroutine() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     @app.task
     def function() -> None:
-        hung.wait(20)
+        hung.wait(100)
 
     stored = await client.enqueue_many([NewTask(type="coroutine"), NewTask(type="function")])
     async with Worker(app, settings=replace(settings, drain_seconds=0.1)) as worker:
@@ -69,7 +69,7 @@ async def test_what_still_runs_after_the_drain_time_goes_back_uncharged(
 async def test_hurry_ends_the_wait(app: App, settings: Settings, client: Client) -> None:
     @app.task
     async def task() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     stored = await client.enqueue(NewTask(type="task"))
     async with Worker(app, settings=replace(settings, drain_seconds=3600)) as worker:
@@ -77,7 +77,7 @@ async def test_hurry_ends_the_wait(app: App, settings: Settings, client: Client)
         stopping = asyncio.create_task(worker.stop())
         await asyncio.sleep(0)
         worker.hurry()
-        await asyncio.wait_for(stopping, 20)
+        await asyncio.wait_for(stopping, 60)
     assert (await client.get(stored.id)).status is Status.QUEUED
 
 
@@ -92,7 +92,7 @@ async def test_what_a_draining_worker_gave_back_another_runs_at_once(
         runs.append("run")
         if len(runs) == 1:
             first_is_held.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
 
     slow_poll = replace(settings, drain_seconds=0, poll_seconds=3600)
     first, second = Worker(app, settings=slow_poll), Worker(app, settings=slow_poll)

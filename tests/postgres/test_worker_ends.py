@@ -139,7 +139,7 @@ async def test_a_timeout_is_a_failed_attempt_that_is_retried(
     @app.task
     async def task(context: Context) -> int:
         if context.attempt == 1:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         return context.attempt
 
     stored = await client.enqueue(NewTask(type="task", timeout_seconds=0.1))
@@ -156,7 +156,7 @@ async def test_a_function_past_its_timeout_is_a_failed_attempt_while_its_thread_
 
     @app.task(max_retries=0)
     def task(context: Context) -> str:
-        go_on.wait(30)
+        go_on.wait(100)
         reasons.append(context.stop_reason)
         return "too late"
 

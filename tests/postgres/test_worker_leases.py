@@ -24,8 +24,18 @@ from tidemill_worker import Worker
 
 @pytest.fixture
 def short(settings: Settings) -> Settings:
-    """Leases of one second; nothing is recovered unless the test does it."""
-    return replace(settings, lease_seconds=1.0, recover_seconds=0.0)
+    """Leases of six seconds; nothing is recovered unless the test does it."""
+    return replace(settings, lease_seconds=6.0, recover_seconds=0.0)
+
+
+async def taken_back(store: Store) -> None:
+    """Let all leases expire, and take back their tasks: again where a heartbeat came between."""
+
+    async def recovered() -> bool:
+        await store.db.execute("UPDATE tidemill.leases SET locked_until = '-infinity'")
+        return (await store.upkeep.recover(10, 3)).total() == 1
+
+    await eventually_async(recovered)
 
 
 @contextmanager
@@ -54,7 +64,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(
 ) -> None:
     @app.task
     async def task() -> None:
-        time.sleep(3)  # noqa: ASYNC251 - blocking the loop is the subject
+        time.sleep(14)  # noqa: ASYNC251 - blocking the loop is the subject
 
     stored = await client.enqueue(NewTask(type="task"))
     with watching_leases(short.database_url) as seen:
@@ -75,7 +85,7 @@ async def test_the_lease_of_a_handler_that_blocks_past_its_timeout_expires(
 
     await client.enqueue(NewTask(type="task", timeout_seconds=0.5))
     with watching_leases(short.database_url) as seen:
-        async with Worker(app, settings=short) as worker:
+        async with Worker(app, settings=replace(short, lease_seconds=1.0)) as worker:
             await eventually(lambda: worker.leases == 1)
             await eventually(lambda: worker.leases == 0)
     assert any(seen)
@@ -91,7 +101,7 @@ async def test_a_worker_whose_lease_was_taken_back_is_stopped_and_records_nothin
         if context.attempt > 1:
             return "second"
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         finally:
             reasons.append(context.stop_reason)
         return "first"
@@ -99,8 +109,7 @@ async def test_a_worker_whose_lease_was_taken_back_is_stopped_and_records_nothin
     stored = await client.enqueue(NewTask(type="task"))
     async with Worker(app, settings=short) as worker:
         await eventually(lambda: worker.leases == 1)
-        await store.db.execute("UPDATE tidemill.leases SET locked_until = '-infinity'")
-        assert (await store.upkeep.recover(10, 3)).total() == 1
+        await taken_back(store)
         task_now = await finished(store, stored.id)
         await eventually(lambda: bool(reasons))
     assert reasons == [StopReason.LEASE_LOST]
@@ -129,8 +138,7 @@ async def test_a_late_completion_is_refused(
     stored = await client.enqueue(NewTask(type="task"))
     async with Worker(app, settings=replace(short, lease_seconds=60.0)) as worker:
         await eventually(lambda: worker.leases == 1)
-        await store.db.execute("UPDATE tidemill.leases SET locked_until = '-infinity'")
-        await store.upkeep.recover(10, 3)
+        await taken_back(store)
         go_on.set()
         task_now = await finished(store, stored.id)
         await eventually(lambda: worker.leases == 0)
@@ -202,7 +210,7 @@ async def test_a_cancelled_task_is_stopped_through_the_heartbeat(
 ) -> None:
     @app.task
     async def task() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     stored = await client.enqueue(NewTask(type="task"))
     async with Worker(app, settings=short) as worker:
@@ -252,7 +260,7 @@ async def test_tasks_that_wait_for_a_slot_too_long_are_handed_back(
 
     @app.task
     async def slow() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     async with Worker(app, settings=replace(settings, concurrency=2, drain_seconds=0)) as worker:
         await client.enqueue_many([NewTask(type="quick") for _ in range(200)])

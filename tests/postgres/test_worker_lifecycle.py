@@ -57,7 +57,7 @@ async def test_while_heartbeats_fail_nothing_is_claimed_and_then_it_goes_on(
             calls.clear()
             await eventually(lambda: calls.count("look") >= 5)
             assert "claim" not in calls
-        assert await asyncio.wait_for(worker.run_until_empty(), 30)
+        assert await asyncio.wait_for(worker.run_until_empty(), 60)
     assert (await ledger.balance(store))["succeeded"] == 5
 
 
@@ -94,7 +94,7 @@ async def test_a_slot_is_free_only_when_the_outcome_is_recorded(
         await eventually(lambda: len(calls) >= 5)
         assert (runs, worker.leases, worker.running) == ([0, 1], 2, 0)
         go_on.set()
-        assert await asyncio.wait_for(worker.run_until_empty(), 30)
+        assert await asyncio.wait_for(worker.run_until_empty(), 60)
     assert sorted(runs) == list(range(6))
     assert (await ledger.balance(store))["succeeded"] == 6
 

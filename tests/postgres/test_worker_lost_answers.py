@@ -104,7 +104,7 @@ async def test_an_outcome_whose_commit_is_not_known_is_sent_again_and_recorded_o
     lost = metrics.LEASES_LOST._value.get()
     stored = await client.enqueue(NewTask(type="task"))
     async with Worker(app, settings=cut) as worker:
-        await asyncio.wait_for(proxy.lost.wait(), 20)
+        await asyncio.wait_for(proxy.lost.wait(), 60)
         task_now = await finished(store, stored.id)
         await eventually(lambda: worker.leases == 0)
     assert (task_now.status, task_now.result, ran) == (Status.SUCCEEDED, "done", [1])
@@ -123,7 +123,7 @@ async def test_a_retry_whose_commit_is_not_known_is_charged_once(
 
     stored = await client.enqueue(NewTask(type="task"))
     async with Worker(app, settings=cut) as worker:
-        await asyncio.wait_for(proxy.lost.wait(), 20)
+        await asyncio.wait_for(proxy.lost.wait(), 60)
         await eventually(lambda: worker.leases == 0)
     task_now = await client.get(stored.id)
     assert (task_now.status, task_now.retry_count) == (Status.SCHEDULED, 1)

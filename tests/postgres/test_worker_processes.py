@@ -99,7 +99,7 @@ async def test_a_drain_gives_back_what_runs_in_a_process_uncharged(
         await eventually(lambda: len(pids()) == 3, 60)
     task = await client.get(hangs.id)
     assert (task.status, task.retry_count) == (Status.QUEUED, 0)
-    assert [each for each in pids() if lives(each)] == []
+    await eventually(lambda: not any(map(lives, pids())))
     events = [event.event_type for event in await store.tasks.history(hangs.id)]
     assert events[-1] is Event.TASK_RELEASED
 

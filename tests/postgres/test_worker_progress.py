@@ -74,10 +74,10 @@ async def test_progress_is_written_while_a_handler_blocks_the_loop(
     @app.task
     async def task(context: Context) -> None:
         context.progress(7)
-        end = time.monotonic() + 20.0
+        end = time.monotonic() + 60.0
         while time.monotonic() < end and not seen:
             time.sleep(0.05)  # noqa: ASYNC251 - blocking the loop is the subject
-            seen.extend(asyncio.run_coroutine_threadsafe(look(), reader).result(20))
+            seen.extend(asyncio.run_coroutine_threadsafe(look(), reader).result(60))
 
     async def look() -> list[Any]:
         rows = await other.db.fetch(
@@ -92,9 +92,9 @@ async def test_progress_is_written_while_a_handler_blocks_the_loop(
     try:
         stored = await client.enqueue(NewTask(type="task"))
         async with Worker(app, settings=settings):
-            await finished(store, stored.id)
+            await finished(store, stored.id, seconds=90)
     finally:
-        asyncio.run_coroutine_threadsafe(other.db.close(), reader).result(20)
+        asyncio.run_coroutine_threadsafe(other.db.close(), reader).result(60)
         reader.call_soon_threadsafe(reader.stop)
         thread.join()
         reader.close()

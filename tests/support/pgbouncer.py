@@ -35,19 +35,19 @@ auth_type = scram-sha-256
 auth_file = {folder}/users.txt
 admin_users = {user}
 server_login_retry = 0.2
-query_wait_timeout = 2
+query_wait_timeout = {wait_seconds}
 """
 
 
 class PgBouncer:
     """A running PgBouncer. It may be stopped and started again: same port."""
 
-    def __init__(self, folder: Path, server_url: str, sessions: int) -> None:
+    def __init__(self, folder: Path, server_url: str, *, sessions: int, wait_seconds: int) -> None:
         self._server = urlsplit(server_url)
         self._folder = folder
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._write_config(sessions)
+        self._write_config(sessions, wait_seconds)
 
     def url(self, database: str) -> str:
         """Return the address of a database through the pooler."""
@@ -74,7 +74,7 @@ class PgBouncer:
         """End it at once, with all its clients."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def show(self, what: str) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ class PgBouncer:
         assert self._process.poll() is None, log
         return "process up" in log.rpartition("got SIG")[2]
 
-    def _write_config(self, sessions: int) -> None:
+    def _write_config(self, sessions: int, wait_seconds: int) -> None:
         user, password = self._server.username or "", unquote(self._server.password or "")
         config = _CONFIG.format(
             host=self._server.hostname,
@@ -99,18 +99,24 @@ class PgBouncer:
             folder=self._folder,
             user=user,
             sessions=sessions,
+            wait_seconds=wait_seconds,
         )
         (self._folder / "pgbouncer.ini").write_text(config)
         (self._folder / "users.txt").write_text(f'"{user}" "{password}"\n')
 
 
 @contextmanager
-def pgbouncer(server_url: str, *, sessions: int = SERVER_SESSIONS) -> Generator[PgBouncer]:
-    """Run a PgBouncer in front of the server of `server_url`."""
+def pgbouncer(
+    server_url: str, *, sessions: int = SERVER_SESSIONS, wait_seconds: int = 60
+) -> Generator[PgBouncer]:
+    """Run a PgBouncer in front of the server of `server_url`.
+
+    Who has waited for a session for `wait_seconds` is sent away.
+    """
     with tempfile.TemporaryDirectory(prefix="tidemill-pgbouncer-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        running = PgBouncer(folder, server_url, sessions)
+        running = PgBouncer(folder, server_url, sessions=sessions, wait_seconds=wait_seconds)
         running.start()
         try:
             yield running

@@ -79,6 +79,13 @@ class Server:
         ).fetchone()
         return int(found[0]) if found else 0
 
+    def sessions(self, name: str) -> int:
+        """Return how many sessions a database has; one that was closed may take a moment to go."""
+        found = self._admin.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [name]
+        ).fetchone()
+        return int(found[0]) if found else 0
+
     def _run(self, statement: LiteralString, *names: str) -> None:
         self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 

@@ -40,9 +40,3 @@ def most_at_once(spans: Sequence[Span]) -> int:
         now += change
         most = max(most, now)
     return most
-
-
-def share_used(spans: Sequence[Span], places: int) -> float:
-    """Return for which share of the time from the first to the last one `places` were taken."""
-    elapsed = max(each.ended for each in spans) - min(each.began for each in spans)
-    return sum(each.ended - each.began for each in spans) / (places * elapsed)

@@ -12,7 +12,7 @@ from tidemill.store import Store
 from tidemill.store.leases import ClaimPlan
 
 LOOK_SECONDS = 0.01
-LONGEST_SECONDS = 20.0
+LONGEST_SECONDS = 60.0
 
 
 async def worker(store: Store, **said: Any) -> WorkerIdentity:
@@ -117,6 +117,7 @@ async def until_blocked(db: Database, count: int = 1) -> None:
     """Wait until `count` sessions of this database wait for a lock that another one holds."""
     waiting = (
         "SELECT count(*) >= $1 FROM pg_stat_activity WHERE datname = current_database() "
+        "AND backend_type = 'client backend' "
         "AND cardinality(pg_blocking_pids(pid)) > 0"
     )
     await until(lambda: db.fetchval(waiting, count))

@@ -65,7 +65,7 @@ class RunningUp:
             {"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - as above
             return json.load(answer)
 
     def enqueue(self, type_: str, **payload: object) -> str:
@@ -76,7 +76,7 @@ class RunningUp:
         found: dict[str, Any] = self.call("GET", f"/api/tasks/{task_id}")
         return found
 
-    def succeeded(self, task_id: str, *, seconds: float = 20) -> dict[str, Any]:
+    def succeeded(self, task_id: str, *, seconds: float = 60) -> dict[str, Any]:
         until(
             lambda: self.task(task_id)["status"] == "succeeded",
             seconds=seconds,
@@ -88,7 +88,7 @@ class RunningUp:
         """All processes below it: their ids and command lines."""
         return descendants(self.process.pid)
 
-    def end(self, how: signal.Signals, *, seconds: float = 45) -> int:
+    def end(self, how: signal.Signals, *, seconds: float = 90) -> int:
         self.process.send_signal(how)
         return self.process.wait(seconds)
 
@@ -115,7 +115,7 @@ def running_up(
             stdout=output,
             stderr=output,
             cwd=folder,
-            env={**environment, "TIDEMILL_DRAIN_SECONDS": "5"},
+            env={**environment, "TIDEMILL_DRAIN_SECONDS": "30"},
         )
     up = RunningUp(process, port, folder)
     left: dict[int, str] = {}
@@ -144,7 +144,7 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
-def gone(processes: dict[int, str], *, seconds: float = 20) -> None:
+def gone(processes: dict[int, str], *, seconds: float = 60) -> None:
     """Wait until none of these processes lives."""
 
     def living() -> dict[int, str]:

@@ -89,21 +89,21 @@ class Bench:
         return self.finishes.pop()
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Return once `condition` holds; TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of any kind, not one event
             await asyncio.sleep(0.005)
 
 
-async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Return once `condition` says so; TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - conditions of any kind, not one event
             await asyncio.sleep(0.02)
 
 
-async def finished(store: Store, task_id: UUID, seconds: float = 30.0) -> Task:
+async def finished(store: Store, task_id: UUID, seconds: float = 60.0) -> Task:
     """Return the task once it has reached a final state."""
     async with asyncio.timeout(seconds):
         while True:

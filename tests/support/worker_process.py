@@ -51,16 +51,17 @@ class WorkerProcess:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         """Return the exit code."""
         return self.process.wait(seconds)
 
-    def wait_for(self, text: str, seconds: float = 30.0) -> None:
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
         """Return once the log has `text`; AssertionError when the process ended instead."""
 
         def logged() -> bool:
+            lives = self.process.poll() is None  # asked first: it may end once it has said it
             found = text in self.log()
-            assert found or self.process.poll() is None, self.log()
+            assert found or lives, self.log()
             return found
 
         until(logged, seconds=seconds, what=f"{text!r} in the worker's log")

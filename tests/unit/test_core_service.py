@@ -29,7 +29,7 @@ class Counting(Loop):
         return done if isinstance(done, int) else 0
 
     async def until(self, runs: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.runs < runs:
                 self.ran.clear()
                 await self.ran.wait()

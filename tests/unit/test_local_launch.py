@@ -36,7 +36,7 @@ def test_a_child_dies_with_its_parent(kernel: bool) -> None:
         child = int(parent.stdout.readline())
         until(lambda: sleeping(child), seconds=60, what="the child became its program")
         parent.kill()
-    gone({child: "sleep"}, seconds=10)
+    gone({child: "sleep"}, seconds=60)
 
 
 def sleeping(pid: int) -> bool:
@@ -52,7 +52,7 @@ def test_a_watcher_does_not_stay_when_its_program_has_ended() -> None:
         "launch.bind_to_parent(os.getppid(), 15, kernel=False); print(os.getpid())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, timeout=20, check=True
+        [sys.executable, "-c", script], capture_output=True, timeout=60, check=True
     )
     assert done.stdout.strip()
     until(lambda: script not in processes(), seconds=60, what="the watcher has ended")

@@ -46,7 +46,7 @@ def test_a_started_process_is_recorded_logged_and_stopped(state: State) -> None:
     processes.wait_until(
         lambda: state.log("one").read_text() == "hello\n",
         step="hello",
-        seconds=10,
+        seconds=60,
         state=state,
         names=["one"],
     )
@@ -81,7 +81,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(state: State) 
     processes.wait_until(
         lambda: state.log("stubborn").read_text() != "",
         step="start",
-        seconds=10,
+        seconds=60,
         state=state,
         names=["stubborn"],
     )
@@ -96,14 +96,14 @@ def test_a_program_that_is_not_there_is_one_clear_error(state: State) -> None:
     processes.spawn(state, "none", ["/no/such/program"], Place())
 
     with pytest.raises(StepError, match="none ended"):
-        processes.wait_until(lambda: False, step="none", seconds=10, state=state, names=["none"])
+        processes.wait_until(lambda: False, step="none", seconds=60, state=state, names=["none"])
 
 
 def test_a_wait_for_a_process_that_dies_ends_with_its_log(state: State) -> None:
     processes.spawn(state, "dying", ["sh", "-c", "echo no disk >&2; exit 3"], Place())
 
     with pytest.raises(StepError) as caught:
-        processes.wait_until(lambda: False, step="dying", seconds=10, state=state, names=["dying"])
+        processes.wait_until(lambda: False, step="dying", seconds=60, state=state, names=["dying"])
 
     assert "dying: dying ended" in str(caught.value)
     assert "no disk" in str(caught.value)
@@ -124,7 +124,7 @@ def test_a_process_is_in_its_cgroup_before_it_is_the_program(state: State, tmp_p
     processes.wait_until(
         lambda: procs.exists() and procs.read_text() != "",
         step="cgroup",
-        seconds=10,
+        seconds=60,
         state=state,
         names=["inside"],
     )

@@ -98,7 +98,7 @@ async def test_what_waits_when_a_flush_returns_goes_into_the_next(
         finisher.add(*ended(ledger))
     assert (len(finisher), len(ledger)) == (51, 51)  # nothing is let go before it is acknowledged
     flushes.gate.set()
-    assert await finisher.flushed(5)
+    assert await finisher.flushed(60)
     assert [len(batch) for batch in flushes.batches] == [1, 50]
     assert (len(finisher), len(ledger)) == (0, 0)
 
@@ -108,7 +108,7 @@ async def test_an_outcome_is_sent_until_the_database_takes_it(
 ) -> None:
     flushes.errors = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
     finisher.add(*ended(ledger))
-    assert await finisher.flushed(5)
+    assert await finisher.flushed(60)
     assert len(flushes.batches) == 3
     assert len(ledger) == 0
 
@@ -131,7 +131,7 @@ async def test_one_outcome_that_cannot_be_stored_fails_alone(
     for n in range(8):
         finisher.add(*ended(ledger, result="bad" if n == 5 else n))
     flushes.gate.set()
-    assert await finisher.flushed(5)
+    assert await finisher.flushed(60)
     last = {batch[0].lease: batch[0] for batch in flushes.batches if len(batch) == 1}
     failed = [finish for finish in last.values() if finish.outcome is Outcome.FAILED]
     assert len(failed) == 1
@@ -145,7 +145,7 @@ async def test_a_release_is_told_to_others(
 ) -> None:
     finisher.add(*ended(ledger, outcome=Outcome.RELEASED))
     finisher.add(*ended(ledger))
-    assert await finisher.flushed(5)
+    assert await finisher.flushed(60)
     assert released == ["default"]
 
 
@@ -155,7 +155,7 @@ async def test_an_end_in_a_queue_with_limits_is_told_whatever_it_was(
     finisher.add(*ended(ledger, queue_id=2, queue="limited"))
     finisher.add(*ended(ledger, queue_id=2, queue="limited"))
     finisher.add(*ended(ledger, queue_id=3, queue="open"))
-    assert await finisher.flushed(5)
+    assert await finisher.flushed(60)
     assert (freed, released) == (["limited"], [])
 
 

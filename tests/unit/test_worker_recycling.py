@@ -41,7 +41,7 @@ async def test_the_limit_is_noticed_when_tasks_have_ended() -> None:
         assert not waiting.done()
         done[0] = count
         moved.set()
-    assert await asyncio.wait_for(waiting, 20) == "3 tasks done, limit 3"
+    assert await asyncio.wait_for(waiting, 60) == "3 tasks done, limit 3"
 
 
 async def test_memory_is_looked_at_also_while_no_task_ends(
@@ -50,7 +50,7 @@ async def test_memory_is_looked_at_also_while_no_task_ends(
     readings = iter([100.0, 100.0, 700.0])
     monkeypatch.setattr(recycling, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(recycling, "memory_mb", lambda: next(readings))
-    reason = await asyncio.wait_for(Limits(memory_mb=600).reached(lambda: 0, asyncio.Event()), 20)
+    reason = await asyncio.wait_for(Limits(memory_mb=600).reached(lambda: 0, asyncio.Event()), 60)
     assert reason == "700 MB of memory, limit 600 MB"
 
 

@@ -161,7 +161,7 @@ async def test_whatever_a_function_raises_is_a_failed_attempt(
 
 
 async def test_plain_functions_run_in_threads_beside_each_other(app: App) -> None:
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=60)
 
     @app.task
     def task() -> str:

@@ -58,7 +58,7 @@ def account(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def clean(plane: ControlPlane) -> Iterator[ControlPlane]:
     """The API server, without TaskQueues, Deployments and Secrets of ours after the test."""
     yield plane
-    plane.run("delete", "taskqueues,deployments", "--all", "--timeout=60s")
+    plane.run("delete", "taskqueues,deployments", "--all", "--timeout=120s")
     plane.run("delete", "secret", "tidemill-database", "--ignore-not-found")
 
 

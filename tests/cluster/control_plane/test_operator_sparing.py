@@ -46,7 +46,7 @@ async def test_pods_with_tasks_in_hand_stay_and_the_idle_ones_go(
     assert pods() == busy
     until(
         lambda: "protectBusy: 2 of 2" in clean.run("get", "tq", "busy", "-o", "wide"),
-        seconds=20,
+        seconds=60,
         what="says why there are still two",
     )
     assert clean.replicas("busy") == 2

@@ -14,7 +14,7 @@ def wait_reason(plane: ControlPlane, name: str, reason: str, kind: str = "Ready"
     """Wait until a condition has this reason; return its message."""
     until(
         lambda: plane.condition(name, kind).get("reason") == reason,
-        seconds=20,
+        seconds=60,
         what=f"{kind} of {name} is {reason}",
     )
     return str(plane.condition(name, kind)["message"])
@@ -32,7 +32,7 @@ def test_without_the_databases_secret_nothing_is_made_until_it_is_there(
     clean.apply({**SECRET, "stringData": {"other": "x"}})
     until(
         lambda: "has no key 'url'" in clean.condition("secretless", "Ready")["message"],
-        seconds=20,
+        seconds=60,
         what="the key is missed",
     )
     clean.apply(SECRET)
@@ -81,7 +81,7 @@ def test_the_oldest_of_two_for_one_queue_is_served_and_the_other_takes_over(
     until(lambda: clean.replicas("second") == 1, seconds=60, what="the second is scaled")
     until(
         lambda: queue_row(database_url, "shared")["owner_name"] == "default/second",
-        seconds=20,
+        seconds=60,
         what="the queue has changed hands",
     )
 
@@ -130,7 +130,7 @@ def test_the_deployment_goes_with_its_task_queue_and_nothing_is_stuck(
     until(lambda: clean.replicas("gone-worker") == 0, seconds=60, what="made")
     assert "finalizers" not in clean.get("taskqueue", "gone")["metadata"]
     assert operator.stop() == 0
-    clean.run("delete", "taskqueue", "gone", "--timeout=20s")
+    clean.run("delete", "taskqueue", "gone", "--timeout=60s")
     until(lambda: not clean.exists("deployment", "gone-worker"), seconds=60, what="collected")
 
 
@@ -152,7 +152,7 @@ def test_without_the_database_replicas_are_held_and_it_goes_on_when_it_is_back(
     clean.run("scale", "deployment/held", "--replicas=7")
     until(
         lambda: "7 replicas held" in clean.status("held")["lastDecision"]["reason"],
-        seconds=20,
+        seconds=60,
         what="what others did is held too",
     )
     assert operator.probe("/healthz")

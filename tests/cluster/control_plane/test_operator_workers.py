@@ -72,12 +72,17 @@ def test_the_status_tells_figures_decision_and_conditions(
     assert "call for 3" in clean.run("get", "tq", "told", "-o", "wide", "--no-headers")
     scaled = [each["desired"] for each in decisions(database_url, "default/told")]
     assert scaled[-1] == 3
-    events = clean.get("events", "--field-selector", "involvedObject.name=told")
-    assert "Scaled" in {each["reason"] for each in events}
+    until(lambda: "Scaled" in events_of(clean, "told"), seconds=60, what="an event tells of it")
     assert (
         'tidemill_operator_desired_replicas{name="told",namespace="default"} 3.0'
         in operator.probe("/metrics")
     )
+
+
+def events_of(plane: ControlPlane, name: str) -> set[str]:
+    """Return the reasons of the events that tell of an object."""
+    found = plane.get("events", "--field-selector", f"involvedObject.name={name}")
+    return {each["reason"] for each in found}
 
 
 def test_an_untouched_queue_is_not_written_to_again_and_again(
@@ -86,7 +91,7 @@ def test_an_untouched_queue_is_not_written_to_again_and_again(
     clean.apply(SECRET)
     clean.apply(task_queue("still", {"worker": {}}))
     until(
-        lambda: clean.condition("still", "Ready").get("status") == "True", seconds=20, what="ready"
+        lambda: clean.condition("still", "Ready").get("status") == "True", seconds=60, what="ready"
     )
     turns = turns_of(operator)
     until(lambda: turns_of(operator) > turns + 5, seconds=60, what="a few turns")
@@ -120,7 +125,8 @@ def test_queue_settings_are_written_and_let_go_with_the_task_queue(
         "maxRunning": 2,
     }
     clean.apply(task_queue("settings", spec))
-    row = until(lambda: queue_row(database_url, "mails"), seconds=60, what="the queue's row")
+    until(lambda: queue_row(database_url, "mails").get("owner_paused"), seconds=60, what="owned")
+    row = queue_row(database_url, "mails")
     assert (row["owner_name"], row["owner_paused"], row["paused"]) == (
         "default/settings",
         True,
@@ -172,7 +178,7 @@ def test_external_mode_obeys_spec_replicas_and_operator_mode_says_that_it_does_n
     until(lambda: clean.replicas("outside-worker") == 10, seconds=60, what="sized by the queue")
     until(
         lambda: clean.condition("outside", "ScalingActive")["reason"] == "ReplicasIgnored",
-        seconds=20,
+        seconds=60,
         what="says that spec.replicas is ignored",
     )
 
