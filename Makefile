@@ -53,8 +53,9 @@ check: setup ## what CI runs, in the same order: format, lint, types, layers, te
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) $(addprefix tests/,$(TESTS))
 
-fuzz: setup ## requests made up from /openapi.json, other ones each time, for SECONDS (default 600)
-	@exec $(BIN)/python -m tests.support.schema_fuzz $(or $(SECONDS),600)
+fuzz: setup ## requests made up from /openapi.json, then malformed bytes: other ones each time, SECONDS each (default 600)
+	$(BIN)/python -m tests.support.schema_fuzz $(or $(SECONDS),600)
+	$(BIN)/python -m tests.support.raw_fuzz $(or $(SECONDS),600)
 
 fmt: setup ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet
