@@ -1,13 +1,15 @@
 """From parsed JSON to requests: runs their models and names every fault with its place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tidemill.errors import Fault, InvalidTask
 from tidemill.models import NewTask
+from tidemill.store.rules import is_queue, is_type
+from tidemill_api.encoding import payload_text
 from tidemill_api.paths import rendered
 from tidemill_api.problems import Problem, summary
 from tidemill_api.requests.fields import Strict
@@ -36,6 +38,10 @@ _RULES: Mapping[str, str] = {
     "literal_error": "must be {expected}",
     "value_error": "{error}",
 }
+_PLAIN: Final = frozenset({"type", "payload", "queue"})
+_LONGEST: Final = 200
+"""Of a type's name; what is longer is not even looked up among the known ones."""
+
 _VALUELESS = frozenset({"missing"})
 Request = TypeVar("Request", bound=Strict)
 _Validate = Callable[[Any], TaskRequest]
@@ -45,6 +51,33 @@ _task_request: Final[_Validate] = TaskRequest.__pydantic_validator__.validate_py
 
 def task_of(value: Any, where: str = "") -> NewTask:
     """Return the task in `value`; `where` starts each fault's path. Raises InvalidTask."""
+    task = plain(value)
+    if task is None:
+        task = modelled(value, where)
+    task.payload_text = payload_text(task.payload)
+    return task
+
+
+def plain(value: Any) -> NewTask | None:
+    """Return the task of fields that nearly all tasks are made of, or None: look closer."""
+    if not (_is_object(value) and value.keys() <= _PLAIN):
+        return None
+    kind, queue = value.get("type"), value.get("queue")
+    if not (isinstance(kind, str) and len(kind) <= _LONGEST and is_type(kind)):
+        return None
+    if queue is not None and not (
+        isinstance(queue, str) and len(queue) <= _LONGEST and is_queue(queue)
+    ):
+        return None
+    return NewTask(type=kind, payload=value.get("payload", {}), queue=queue)
+
+
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def modelled(value: Any, where: str) -> NewTask:
+    """Return the task in `value`, whatever its fields are. Raises InvalidTask."""
     try:
         request = _task_request(value)
     except ValidationError as error:

@@ -8,7 +8,7 @@ found out once: the others of its kind get the same error without another try.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from tidemill.batching import Batcher
@@ -53,13 +53,13 @@ class Enqueuer:
             self._flush, most=MOST_TOGETHER, lanes=KEYED_LANES, most_waiting=MOST_WAITING
         )
 
-    async def one(self, task: NewTask) -> Enqueued:
+    def one(self, task: NewTask) -> Awaitable[Enqueued]:
         """Store a task together with others that come at the same time.
 
         Raises InvalidTask, IdempotencyConflict, QueueFull, Overloaded, DatabaseUnavailable.
         """
         batcher = self._plain if task.idempotency_key is None else self._keyed
-        return await batcher.submit(task)
+        return batcher.submit(task)
 
     def part(self, tasks: Sequence[NewTask]) -> Part:
         """Return some tasks of a batch, ready to be stored. Raises InvalidTask."""

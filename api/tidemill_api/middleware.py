@@ -16,12 +16,23 @@ from aiohttp.typedefs import Handler
 
 from tidemill_api.compression import compress
 from tidemill_api.context import API, Api
+from tidemill_api.created import Created
 from tidemill_api.problems import internal, problem_of, response_of
 
 REQUEST_ID: Final = "X-Request-Id"
+EVERYWHERE: Final = {
+    "Server": "tidemill",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in EVERYWHERE.items())
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,127}")
 _METHODS: Final = frozenset(hdrs.METH_ALL)
 _BAD, _FAILED = 400, 500
+_AT_ONCE: Final = 64
+_ids: list[str] = []
+"""Drawn together: each draw asks the kernel."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +60,11 @@ async def answered(
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - the one place where errors become answers
         response = _answer_to(error, asked, api)
+    if isinstance(response, Created):
+        if api.cors is None and not api.health.draining and response.suits(request):
+            _note(asked, response.status, time.perf_counter() - began, api)
+            return response.finish(f"{REQUEST_ID}: {asked.id}\r\n{_LINES}")
+        response = response.usual()
     await compress(request, response)
     if api.cors is not None:
         response = api.cors.finish(request, response)
@@ -62,9 +78,7 @@ async def answered(
 def finish(headers: MutableMapping[str, str], request_id: str) -> None:
     """Add what every answer carries."""
     headers[REQUEST_ID] = request_id
-    headers["Server"] = "tidemill"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Cache-Control"] = "no-store"
+    headers.update(EVERYWHERE)
 
 
 def route_of(request: web.Request) -> str:
@@ -87,7 +101,10 @@ def _request_id(request: web.Request) -> str:
     given = request.headers.get(REQUEST_ID)
     if given is not None and _ID.fullmatch(given):
         return given
-    return secrets.token_hex(8)
+    if not _ids:
+        drawn = secrets.token_hex(8 * _AT_ONCE)
+        _ids.extend(drawn[place : place + 16] for place in range(0, len(drawn), 16))
+    return _ids.pop()
 
 
 def _answer_to(error: Exception, asked: _Asked, api: Api) -> web.Response:

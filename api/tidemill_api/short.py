@@ -17,10 +17,10 @@ from aiohttp import hdrs, web
 from tidemill_api import expecting
 from tidemill_api.auth.guard import guarded
 from tidemill_api.context import Api
+from tidemill_api.created import Created
 from tidemill_api.handlers import tasks
 from tidemill_api.middleware import answered
 from tidemill_api.routes import ENDPOINTS
-from tidemill_api.whole import Whole
 
 _Application = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _ENQUEUE: Final = next(each for each in ENDPOINTS if each.handler is tasks.create)
@@ -34,7 +34,7 @@ class ShortWay:
         self._api = api
         self._path = api.own_prefix + _ENQUEUE.path
         self._application = application
-        mine = replace(_ENQUEUE, handler=partial(tasks.enqueue, api=api, kind=Whole))
+        mine = replace(_ENQUEUE, handler=partial(tasks.enqueue, api=api, reply=Created))
         self._enqueue = guarded(mine, api.guard)
 
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:

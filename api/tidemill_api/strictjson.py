@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from tidemill.errors import Fault
+from tidemill_api import quickjson
 from tidemill_api.paths import rendered
 
 MAX_DEPTH = 64
@@ -23,7 +24,8 @@ _DEPTH_RULE = f"must not be nested more than {MAX_DEPTH} levels deep"
 
 # Bad characters can only come from escapes like these: raw ones are refused by the UTF-8 and JSON
 # decoders already.
-_SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+SUSPECT_BYTES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_SUSPECT = re.compile(SUSPECT_BYTES.pattern.decode())
 
 _CONTAINERS = frozenset({dict, list})
 _Node = tuple[Any, tuple[str | int, ...]]
@@ -44,6 +46,12 @@ class _RefusedError(ValueError):
 
 def parse(data: bytes, *, where: str = "") -> Any:
     """Return the value in `data`; `where` starts the path of each fault. Raises BadJson."""
+    value = quickjson.parsed(data, SUSPECT_BYTES, MAX_DEPTH)
+    return strictly(data, where) if value is quickjson.UNSURE else value
+
+
+def strictly(data: bytes, where: str) -> Any:
+    """Return the same without the quick parser."""
     text = _decoded(data, where)
     value = _value(text, where)
     # each level opens a bracket: a text with few of them needs no look at its depth

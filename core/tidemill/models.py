@@ -38,6 +38,8 @@ class NewTask:
     idempotency_ttl_seconds: float | None = None
     expires_at: datetime | None = None
     headers: dict[str, str] | None = None
+    payload_text: str | None = field(default=None, repr=False, compare=False)
+    """The payload as JSON, where that is known: it need not be made again."""
 
 
 @dataclass(slots=True)

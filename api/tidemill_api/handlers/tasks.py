@@ -1,5 +1,6 @@
 """Tasks: enqueue one or many, look at one."""
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -8,6 +9,7 @@ from tidemill.errors import Fault, InvalidTask, TaskNotFound
 from tidemill_api import batches, checking, incoming, lines, reading, strictjson, texts, within
 from tidemill_api.auth.callers import caller_of
 from tidemill_api.context import API, Api
+from tidemill_api.created import created
 from tidemill_api.encoding import answer
 from tidemill_api.gathering import Gathering, bound_payload, trace_of, traced
 from tidemill_api.requests.queries import WaitQuery
@@ -16,15 +18,16 @@ from tidemill_api.types import check_payload
 
 KEY_HEADER: Final = "Idempotency-Key"
 
+Reply = Callable[[bytes, str], web.StreamResponse]
+"""Makes the answer of a new task's JSON and its place."""
 
-async def create(request: web.Request) -> web.Response:
+
+async def create(request: web.Request) -> web.StreamResponse:
     """Enqueue one task: 201, or 200 with the first task of a known idempotency key."""
     return await enqueue(request, request.app[API])
 
 
-async def enqueue(
-    request: web.Request, api: Api, kind: type[web.Response] = web.Response
-) -> web.Response:
+async def enqueue(request: web.Request, api: Api, reply: Reply = created) -> web.StreamResponse:
     """Answer `create` with `api`: an enqueue that comes the short way belongs to no application."""
     reading.content_type(request, reading.JSON_TYPES)
     limit = api.settings.max_payload_bytes + reading.ENVELOPE_BYTES
@@ -40,7 +43,7 @@ async def enqueue(
         made = await api.enqueuer.one(task)
     location = f"{api.prefix}/api/tasks/{made.id}"
     if made.created:
-        return answer(shapes.new_task_json(task, made), 201, kind, Location=location)
+        return reply(shapes.new_task(task, made), location)
     known = await api.store.tasks.get(made.id)
     if known is None or not caller.sees(known.queue):
         raise TaskNotFound(f"task {made.id} was removed; its idempotency key is still held")

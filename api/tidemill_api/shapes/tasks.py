@@ -1,11 +1,15 @@
 """Tasks, batches and history as JSON."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from tidemill.models import Enqueued, HistoryEvent, NewTask, Task
 from tidemill.states import Status
-from tidemill_api.encoding import utc
+from tidemill_api.encoding import encoded, payload_text, utc
 
 Json = dict[str, Any]
 
@@ -13,7 +17,7 @@ Json = dict[str, Any]
 def task_json(task: Task) -> Json:
     """Return a task as it is now."""
     return {
-        "id": task.id,
+        "id": str(task.id),  # a third of what the encoder takes for one of the database's
         "name": task.name,
         "type": task.type,
         "queue": task.queue,
@@ -45,7 +49,7 @@ def task_json(task: Task) -> Json:
 def new_task_json(asked: NewTask, made: Enqueued) -> Json:
     """Return a task that was just created, without reading it back: the same keys as any task."""
     return {
-        "id": made.id,
+        "id": str(made.id),
         "name": asked.name,
         "type": asked.type,
         "queue": made.queue,
@@ -74,11 +78,66 @@ def new_task_json(asked: NewTask, made: Enqueued) -> Json:
     }
 
 
+def new_task(asked: NewTask, made: Enqueued) -> bytes:
+    """Return `new_task_json` encoded: of plain tasks, stored together, id and payload differ."""
+    if made.retry is not None or _plain(asked) != _NOTHING:
+        return encoded(new_task_json(asked, made))
+    before, after = _alike(
+        asked.type,
+        made.queue,
+        made.status,
+        made.priority,
+        made.max_retries,
+        made.timeout_seconds,
+        made.created_at,
+        made.run_at,
+    )
+    payload = asked.payload_text or payload_text(asked.payload)
+    return f'{{"id":"{made.id}"{before}{payload}{after}'.encode()
+
+
+_plain = attrgetter("name", "expires_at", "idempotency_key", "headers")
+_NOTHING = (None,) * 4
+
+
+@lru_cache(maxsize=128)
+def _alike(  # noqa: PLR0917 - a cache's key
+    kind: str,
+    queue: str,
+    status: Status | None,
+    priority: int,
+    max_retries: int,
+    timeout_seconds: float,
+    created_at: datetime,
+    run_at: datetime,
+) -> tuple[str, str]:
+    """Return what is between a new task's id and its payload, and what is after that."""
+    made = Enqueued(
+        UUID(int=0),
+        status,
+        True,
+        queue,
+        priority,
+        max_retries,
+        timeout_seconds,
+        None,
+        created_at,
+        run_at,
+    )
+    fields = new_task_json(NewTask(type=kind), made)
+    del fields["id"]
+    names = list(fields)
+    place = names.index("payload")
+    before = encoded({name: fields[name] for name in names[:place]}).decode()
+    after = encoded({name: fields[name] for name in names[place + 1 :]}).decode()
+    return f',{before[1:-1]},"payload":', f",{after[1:]}"
+
+
 def batch_json(types: Iterable[str], made: list[Enqueued]) -> Json:
     """Return the answer to a batch: one short entry a task, in the order given."""
     entries = [
         {
-            "id": each.id,
+            "id": str(each.id),
             "type": kind,
             "queue": each.queue,
             "status": each.status,

@@ -36,12 +36,14 @@ _NOTHING = (None,) * len(_SELDOM)
 
 
 @lru_cache(maxsize=1024)  # the same few names come with every task
-def _is_type(name: str) -> bool:
+def is_type(name: str) -> bool:
+    """Return whether `name`, of no great length, is one of a task type."""
     return _TYPE.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=1024)
-def _is_queue(name: str) -> bool:
+def is_queue(name: str) -> bool:
+    """Return whether `name`, of no great length, is one of a queue."""
     return _QUEUE.fullmatch(name) is not None
 
 
@@ -52,7 +54,7 @@ def faults(tasks: Sequence[NewTask], payloads: list[str], max_payload_bytes: int
         for field, rule, value in _faults_of(task):
             found.append(Fault(f"tasks[{place}].{field}", rule, value))
         try:
-            text = jsontext.dumps(task.payload)
+            text = task.payload_text or jsontext.dumps(task.payload)
         except (TypeError, ValueError, RecursionError) as error:
             found.append(Fault(f"tasks[{place}].payload", str(error) or "is nested too deep"))
             continue
@@ -67,13 +69,13 @@ def faults(tasks: Sequence[NewTask], payloads: list[str], max_payload_bytes: int
 def _faults_of(task: NewTask) -> Iterator[tuple[str, str, Any]]:
     if (
         _seldom(task) == _NOTHING
-        and _is_type(task.type)
-        and (task.queue is None or _is_queue(task.queue))
+        and is_type(task.type)
+        and (task.queue is None or is_queue(task.queue))
     ):
         return
-    if not _is_type(task.type):
+    if not is_type(task.type):
         yield "type", "must be a name of at most 200 letters, digits and _.:/-", task.type
-    if task.queue is not None and not _is_queue(task.queue):
+    if task.queue is not None and not is_queue(task.queue):
         yield "queue", "must be a name of at most 63 letters, digits and _.-", task.queue
     for field, least, most in _RANGES:
         number = getattr(task, field)
