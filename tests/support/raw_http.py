@@ -33,7 +33,7 @@ async def exchange(client: aiohttp.ClientSession, data: bytes, answers: int = 1)
         writer.write(data)
         async with asyncio.timeout(LONGEST_SECONDS):
             while len(replies) < answers and CLOSED not in replies:
-                replies.append(await _reply(reader))
+                replies.append(await reply_of(reader))
     finally:
         writer.close()
         with contextlib.suppress(OSError):
@@ -41,14 +41,15 @@ async def exchange(client: aiohttp.ClientSession, data: bytes, answers: int = 1)
     return replies
 
 
-async def _reply(reader: asyncio.StreamReader) -> Reply:
+async def reply_of(reader: asyncio.StreamReader) -> Reply:
+    """Return the next answer; CLOSED when the connection ended before it did."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip().split("\r\n")
         headers = {name.title(): value for name, _, value in (x.partition(": ") for x in lines)}
         status = int(first.split()[1])
         if status == 100:  # go on
-            return await _reply(reader)
+            return await reply_of(reader)
         body = await reader.readexactly(int(headers.get("Content-Length", "0")))
     except (asyncio.IncompleteReadError, ConnectionError):
         return CLOSED

@@ -117,6 +117,7 @@ class Processes:
             each.cancel()
 
     async def _stop(self, hurry: asyncio.Event) -> int:
+        _log.info("stopping %d processes", len(self._tasks))
         self._stopping.set()
         for mine in self._sockets:  # the port closes when the last child has closed it
             mine.close()
