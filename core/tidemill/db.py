@@ -18,6 +18,7 @@ import asyncpg
 from tidemill import errors
 from tidemill.connecting import Connection, Connector
 from tidemill.dberrors import AWAY, elsewhere, translated, undone, unusable
+from tidemill.pooluse import PoolUse
 from tidemill.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Database:
         self._connector = connector
         self._pool_size = pool_size
         self._pool: Any = None
+        self._use = PoolUse(pool_size)
         self._opening = asyncio.Lock()
 
     @classmethod
@@ -160,11 +162,13 @@ class Database:
             await asyncio.wait_for(pool.close(), seconds)
         except (TimeoutError, *AWAY):
             pool.terminate()
+        finally:
+            self._use.closed()
 
     @asynccontextmanager
     async def _lent(self) -> AsyncGenerator[Session]:
         pool = await self._opened()
-        with translated():
+        with translated(), self._use.asking():
             connection = await pool.acquire()
         try:
             yield Session(connection)
@@ -176,8 +180,11 @@ class Database:
             raise
         finally:
             # One that cannot be given back is closed by the pool; what was done on it stands.
-            with suppress(asyncpg.InterfaceError, *AWAY):
-                await pool.release(connection, timeout=_CLEAN_SECONDS)
+            try:
+                with suppress(asyncpg.InterfaceError, *AWAY):
+                    await pool.release(connection, timeout=_CLEAN_SECONDS)
+            finally:
+                self._use.returned(pool)
 
     async def _opened(self) -> Any:
         if self._pool is None:
@@ -190,6 +197,7 @@ class Database:
                         connect=self._connector,
                         reset=_nothing_to_reset,
                     )
+                    self._use.opened()
         return self._pool
 
 
