@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +22,8 @@ from tests.support.raw_http import Reply, exchange
 from tidemill.db import Database
 from tidemill.settings import Settings
 from tidemill.store import Store
+from tidemill.store.endings import Ended, EndingStore, Recorded
+from tidemill_api import reading
 from tidemill_api.budget import BodyBudget
 
 PATH = "/api/tasks/batch"
@@ -46,6 +48,7 @@ def bodies(monkeypatch: pytest.MonkeyPatch) -> list[BodyBudget]:
         made.append(self)
 
     monkeypatch.setattr(BodyBudget, "__init__", noted)
+    monkeypatch.setattr(reading, "BODY_SECONDS", 600.0)
     return made
 
 
@@ -135,21 +138,31 @@ async def test_a_body_of_unknown_size_is_held_as_it_grows(
 
 
 async def test_reports_are_held_until_they_are_recorded(
-    small: aiohttp.ClientSession, bodies: list[BodyBudget], store: Store
+    small: aiohttp.ClientSession,
+    bodies: list[BodyBudget],
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    at_record, go_on, record = asyncio.Event(), asyncio.Event(), EndingStore.record
+
+    async def late(self: EndingStore, ends: Sequence[Ended]) -> Recorded:
+        at_record.set()
+        await go_on.wait()
+        return await record(self, ends)
+
+    monkeypatch.setattr(EndingStore, "record", late)
     await storage.enqueue(store)
     [task] = await storage.claim(store, await storage.worker(store))
     lease = {"task_id": str(task.id), "token": task.lease.token, "result": "x" * 900_000}
     others = [{**lease, "task_id": str(uuid4())} for _ in range(4)]
     report = io.BytesIO(json.dumps({"leases": [lease, *others]}).encode())
     kind = {"Content-Type": "application/json"}
-    async with store.db.transaction() as session:
-        await session.execute("SELECT FROM tidemill.leases FOR UPDATE")
-        asked = ask(small, "POST", "/api/leases/complete", data=report, headers=kind)
-        reporting = asyncio.create_task(asked)
-        await until_free(bodies, 4 * MIB)
-        await storage.until_blocked(store.db)
-        assert (await announce(small, 5 * MIB)).status == 503
+    asked = ask(small, "POST", "/api/leases/complete", data=report, headers=kind)
+    reporting = asyncio.create_task(asked)
+    await at_record.wait()
+    assert bodies[0].free < 4 * MIB
+    assert (await announce(small, 5 * MIB)).status == 503
+    go_on.set()
     held = [each["held"] for each in (await reporting).json["leases"]]
     assert held == [True, False, False, False, False]
     assert bodies[0].free == 8 * MIB
@@ -173,7 +186,7 @@ def peak_mebibytes(process: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_the_largest_batch_takes_little_more_memory_than_its_bytes(
     settings: Settings, db: Database
 ) -> None:

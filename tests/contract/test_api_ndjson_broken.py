@@ -76,7 +76,7 @@ async def test_a_client_that_goes_away_in_the_middle_has_stored_nothing(
 async def test_a_body_that_stalls_is_given_up_and_stores_nothing(
     http: aiohttp.ClientSession, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(reading, "BODY_SECONDS", 1.0)
     monkeypatch.setattr(reading, "LEAST_BYTES_A_SECOND", 1e9)
     data = lines(*({"type": "t", "payload": n} for n in range(PARTS)))
     [reply] = await exchange(http, head(len(data) + 1) + data)
@@ -116,12 +116,16 @@ async def test_a_database_that_goes_away_between_two_parts_has_stored_nothing(
     async with db.transaction() as session:
         await session.fetch("SELECT tidemill.enqueue('t', idempotency_key => 'k')")
         sending = asyncio.create_task(send(http, lines(*tasks)))
-        await storage.until_blocked(db)
-        # at the last part, which waits for the key: the parts before are inserted
-        await db.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
-        )
+
+        async def cut() -> bool:
+            """Cut sessions that wait for a lock: at its last part, the others are inserted."""
+            await db.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+            )
+            return sending.done()
+
+        await storage.until(cut)
         answer = await sending
     assert answer.status == 503
     assert answer.json["type"] == "urn:tidemill:problem:database-unavailable"
