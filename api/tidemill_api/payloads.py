@@ -58,8 +58,9 @@ class PayloadCheck:
             return []
         try:
             return _listed(self._validator.iter_errors(payload), where)
-        except (Unresolvable, RecursionError, ArithmeticError, re.error) as error:
-            # a reference to nowhere or to itself, a number too large for `multipleOf`, no regex
+        except (Unresolvable, RecursionError, ArithmeticError, re.error, ValueError) as error:
+            # a reference to nowhere or to itself, a number too large for `multipleOf`, no regex,
+            # an `$id` that is no address
             return [self._unusable(where, f"{type(error).__name__} while checking")]
 
     def _compiled(self, schema: dict[str, Any]) -> Validator | None:

@@ -41,6 +41,14 @@ async def test_put_registers_then_replaces_the_whole(http: aiohttp.ClientSession
     assert {name: replaced.json[name] for name in ALL} == dict.fromkeys(ALL) | {"max_retries": 1}
 
 
+async def test_a_schema_may_refer_to_its_own_parts(http: aiohttp.ClientSession) -> None:
+    part = {"$defs": {"a": {"type": "integer"}, "b": {"$anchor": "it", "minimum": 3}}}
+    fields = {"a": {"$ref": "#/$defs/a"}, "b": {"$ref": "#it"}, "self": {"$ref": "#"}}
+    assert (await put(http, schema={**part, "properties": fields})).status == 201
+    answer = await enqueue(http, type="send", payload={"self": {"a": "x", "b": 2}})
+    assert set(answer.fields) == {"payload.self.a", "payload.self.b"}
+
+
 async def test_its_schema_and_defaults_hold_for_tasks(http: aiohttp.ClientSession) -> None:
     await put(http, **ALL)
     assert (await enqueue(http, type="send", payload={"to": 1})).status == 400
@@ -61,6 +69,9 @@ async def test_the_list_has_all_by_name(http: aiohttp.ClientSession, store: Stor
     [
         ({"schema": {"type": "sting"}}, ["schema"]),
         ({"schema": {"$schema": 5}}, ["schema"]),
+        ({"schema": {"$ref": "http://127.0.0.1:1/s.json"}}, ["schema"]),
+        ({"schema": {"items": {"anyOf": [{"$ref": "#/$defs/gone"}]}}}, ["schema"]),
+        ({"schema": {"$id": "http://[", "items": {"$ref": "x"}}}, ["schema"]),
         ({"schema": []}, ["schema"]),
         ({"queue": "?", "priority": 99999}, ["queue", "priority"]),
         ({"retry": {"policy": "list"}}, ["retry.delays_seconds"]),

@@ -130,6 +130,7 @@ async def test_a_types_defaults_show_in_the_answer(
         {"$ref": "http://127.0.0.1:1/schema.json"},
         {"$ref": "#/nowhere"},
         {"$ref": "#"},
+        {"$id": "http://[", "properties": {"a": {"$ref": "x"}}},
         {"properties": {"a": {"multipleOf": 0.1}}},
     ],
 )

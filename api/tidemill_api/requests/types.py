@@ -8,6 +8,7 @@ from pydantic import Field
 from tidemill.errors import Fault
 from tidemill.models import TaskType
 from tidemill_api.payloads import PayloadCheck
+from tidemill_api.references import lost_reference
 from tidemill_api.requests.fields import Priority, QueueName, Retries, Strict
 from tidemill_api.requests.retry import RetryRequest
 
@@ -29,8 +30,13 @@ class TypeRequest(Strict):
     def faults(self) -> Sequence[Fault]:
         """Return the rules broken between fields, and what is wrong with the schema."""
         found = list(self.retry.faults()) if self.retry is not None else []
+        if self.payload_schema is None:
+            return found
         if broken := PayloadCheck("", self.payload_schema).broken:
             found.append(Fault("schema", f"must be a JSON Schema: {broken}"))
+        elif lost := lost_reference(self.payload_schema):
+            rule = f"must refer to what is in it: {lost!r} is not, and nothing is fetched"
+            found.append(Fault("schema", rule))
         return found
 
     def value(self, name: str) -> TaskType:
