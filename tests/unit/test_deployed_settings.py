@@ -9,7 +9,9 @@ import yaml
 from tests.support.chart import CHART, Chart, Manifest, containers, one, pods, variables
 from tidemill.setting import variable_of
 from tidemill.settings import Settings
+from tidemill_api.server import DRAIN_SECONDS
 from tidemill_cli.__main__ import COMMANDS
+from tidemill_cli.fleet.processes import BEYOND_DRAIN_SECONDS
 
 KNOWN = {variable_of(each.name) for each in fields(Settings)}
 COMPOSE = CHART.parents[1] / "compose.yaml"
@@ -66,6 +68,19 @@ def test_compose_and_chart_run_the_same_postgres(
     postgres = one(chart.render(), "StatefulSet", "tidemill-postgres")
     (container,) = postgres["spec"]["template"]["spec"]["containers"]
     assert services["postgres"]["image"] == container["image"]
+
+
+def test_an_api_has_time_for_its_drain(chart: Chart, services: dict[str, Manifest]) -> None:
+    made = chart.render(api__drainDelaySeconds=60, api__processes=3)
+    pod = one(made, "Deployment", "tidemill-api")["spec"]["template"]["spec"]
+    settings = Settings.load(
+        {k: v for k, v in variables(pod["containers"][0]).items() if isinstance(v, str)}
+    )
+    assert (settings.api_processes, settings.api_drain_delay_seconds) == (3, 60)
+    least = settings.api_drain_delay_seconds + DRAIN_SECONDS + BEYOND_DRAIN_SECONDS
+    assert pod["terminationGracePeriodSeconds"] >= least
+    grace = float(services["api"]["stop_grace_period"].removesuffix("s"))
+    assert grace >= DRAIN_SECONDS + BEYOND_DRAIN_SECONDS
 
 
 def test_nothing_but_the_api_is_published_and_only_locally(services: dict[str, Manifest]) -> None:

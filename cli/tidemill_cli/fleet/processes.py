@@ -34,7 +34,9 @@ from tidemill_api.server import DRAIN_SECONDS, announce
 from tidemill_cli.fleet.member import EndedError, Member
 from tidemill_cli.fleet.told import told_twice
 
-_BEYOND_DRAIN_SECONDS: Final = 15.0
+BEYOND_DRAIN_SECONDS: Final = 15.0
+"""What a child may take to end besides its drain: inserts, loops, the pool."""
+
 _HURRIED_SECONDS: Final = 4.0
 _log = logging.getLogger(__name__)
 
@@ -125,7 +127,7 @@ class Processes:
             each.terminate()
         ending = asyncio.gather(*self._tasks, return_exceptions=True)
         seconds = self._settings.api_drain_delay_seconds + DRAIN_SECONDS
-        if not await _ended(ending, hurry, seconds + _BEYOND_DRAIN_SECONDS):
+        if not await _ended(ending, hurry, seconds + BEYOND_DRAIN_SECONDS):
             for each in self._members:
                 each.terminate()
             if not await _ended(ending, asyncio.Event(), _HURRIED_SECONDS):
