@@ -43,7 +43,7 @@ def _keys(value: Any, depth: int) -> int:
     """Return how many keys all objects have; fewer than none for what is too deep or infinite."""
     count = 0
     level = [value] if type(value) in _CONTAINERS else []
-    if type(value) is float and math.isinf(value):
+    if _is_infinite(value):
         return _FAR_TOO_MANY
     while level:
         if (depth := depth - 1) < 0:
@@ -55,7 +55,7 @@ def _keys(value: Any, depth: int) -> int:
                 count += len(each)
                 children = each.values()
             kinds = set(map(type, children))
-            if float in kinds and any(map(math.isinf, filter(_is_float, children))):
+            if float in kinds and any(map(_is_infinite, children)):
                 return _FAR_TOO_MANY
             if not kinds.isdisjoint(_CONTAINERS):
                 below += [child for child in children if type(child) in _CONTAINERS]
@@ -67,5 +67,5 @@ def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return type(value) is dict
 
 
-def _is_float(value: Any) -> bool:
-    return type(value) is float
+def _is_infinite(value: Any) -> bool:
+    return type(value) is float and math.isinf(value)
