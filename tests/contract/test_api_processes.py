@@ -13,6 +13,7 @@ from tests.support import api_fleet
 from tests.support.api_fleet import Running
 from tests.support.handler_processes import lives
 from tests.support.http import ask, enqueue, until
+from tests.support.metric_lint import faults
 from tidemill.db import Database
 from tidemill.settings import Settings
 from tidemill_cli.local.postgres import HOST, free_port
@@ -36,12 +37,20 @@ async def test_both_serve_and_a_scrape_of_either_sees_all(pair: Running, db: Dat
         answers = await asyncio.gather(*(enqueue(pair.client) for _ in range(20)))
         assert {each.status for each in answers} == {201}
     assert await db.fetchval("SELECT count(*) FROM tidemill.tasks") == 400
+    await until(partial(has_counted, pair, 400))
     for _ in range(10):  # whichever of the two answers
-        counted = await api_fleet.samples(pair.client, "tidemill_api_enqueued_tasks_total")
-        assert [value for _, value in counted] == [400]
+        assert await has_counted(pair, 400)
     gauges = await api_fleet.samples(pair.client, "tidemill_queue_ready")
     assert [labels for labels, _ in gauges] == [{"queue": "default"}]
     assert not await api_fleet.samples(pair.client, "process_resident_memory_bytes")
+    async with pair.client.get("/metrics") as response:
+        assert faults(await response.text()) == []
+
+
+async def has_counted(found: Running, tasks: int) -> bool:
+    """Whether a scrape tells of so many enqueues, in all processes together."""
+    counted = await api_fleet.samples(found.client, "tidemill_api_enqueued_tasks_total")
+    return [value for _, value in counted] == [tasks]
 
 
 async def test_a_killed_child_is_replaced_and_nothing_counted_is_forgotten(pair: Running) -> None:
@@ -49,10 +58,13 @@ async def test_a_killed_child_is_replaced_and_nothing_counted_is_forgotten(pair:
     for victim in pair.children():
         os.kill(victim, signal.SIGKILL)
         await until(partial(replaced, pair, victim))
-    assert len(pair.told("was killed by SIGKILL; starting another in")) == 2
+    await until(partial(both_told, pair))
     assert {(await enqueue(pair.client)).status for _ in range(20)} == {201}
-    counted = await api_fleet.samples(pair.client, "tidemill_api_enqueued_tasks_total")
-    assert [value for _, value in counted] == [40]
+    await until(partial(has_counted, pair, 40))
+
+
+async def both_told(found: Running) -> bool:
+    return len(found.told("was killed by SIGKILL; starting another in")) == 2
 
 
 async def replaced(found: Running, gone: int) -> bool:

@@ -65,7 +65,8 @@ async def test_what_is_in_hand_at_sigterm_is_answered_and_stored(
     settings: Settings, db: Database
 ) -> None:
     async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(api_fleet.running(settings))
+        slow = {"TIDEMILL_DATABASE_STATEMENT_SECONDS": "600"}
+        found = await stack.enter_async_context(api_fleet.running(settings, **slow))
 
         async def wire(data: bytes) -> Wire:
             opened = await stack.enter_async_context(wire_to(found.port))
@@ -77,7 +78,7 @@ async def test_what_is_in_hand_at_sigterm_is_answered_and_stored(
         worker = (await ask(found.client, "POST", "/api/workers", json=named)).json["worker_id"]
         await ask(found.client, "PUT", "/api/queues/empty", json={})
         claim = {"worker_id": worker, "limit": 1}
-        poll = await wire(post("/api/queues/empty/claim?wait=30", claim))
+        poll = await wire(post("/api/queues/empty/claim?wait=60", claim))
         wait = await wire(get(f"/api/tasks/{waited}?wait=60"))
         events = await wire(get("/api/events"))
         assert b" 200 " in await events.head()

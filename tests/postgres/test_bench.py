@@ -20,6 +20,8 @@ from tidemill.store import Store
 from tidemill.store.claimer import Claimer
 from tidemill_cli.local import installs
 
+pytestmark = pytest.mark.timeout(600)
+
 CASES: list[Case] = [
     drain.LimitDrain(100, 2),
     drain.StoreDrain(500),

@@ -67,7 +67,7 @@ def test_it_stops_cleanly_and_at_once(data_dir: Path) -> None:
     assert pid
     with psycopg.connect(server.url()):  # an open session does not keep it
         server.stop()
-    gone({pid: "postgres"}, seconds=5)
+    gone({pid: "postgres"}, seconds=60)
     assert not (server.data / "postmaster.pid").exists()
     assert "database system is shut down" in (data_dir / "postgres.log").read_text()
     server.stop()  # twice is harmless

@@ -197,7 +197,7 @@ async def test_without_the_notification_the_next_heartbeat_tells(
         assert (await finished(store, stored.id)).status is Status.CANCELLED
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_cancels_that_race_completions_leave_one_end_each(
     app: App, settings: Settings, store: Store
 ) -> None:

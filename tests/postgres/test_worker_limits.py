@@ -60,7 +60,7 @@ async def test_three_processes_run_three_at_once_and_no_place_stays_empty(
     assert (await ledger.balance(store))["succeeded"] == 60
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_rate_holds_over_two_workers_and_is_used(
     app: App, settings: Settings, store: Store, client: Client, ran: list[Span]
 ) -> None:
@@ -78,7 +78,7 @@ async def test_a_rate_holds_over_two_workers_and_is_used(
         assert number <= rate + rate * start + 1  # a bucket, and what has run into it since
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_limit_that_is_set_while_tasks_run_holds_for_the_next_and_can_be_lifted(
     app: App, settings: Settings, store: Store, client: Client, ran: list[Span]
 ) -> None:
@@ -101,7 +101,7 @@ async def test_a_limit_that_is_set_while_tasks_run_holds_for_the_next_and_can_be
     assert most_at_once([each for each in ran if each.began > lifted]) > 2
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_limited_queue_and_a_busy_one_share_a_worker(
     app: App, settings: Settings, store: Store, client: Client
 ) -> None:

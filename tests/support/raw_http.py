@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
