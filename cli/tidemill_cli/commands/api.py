@@ -18,6 +18,10 @@ from tidemill_cli.options import DATABASE, LOGS, with_settings
 Examples:
   tidemill api --database-url postgresql://app@localhost/tasks
   tidemill api --host 0.0.0.0 --port 8000 --tokens-file tokens.json
+  tidemill api --processes 4 --drain-delay-seconds 5
+\b
+With several processes a parent holds the port and starts those anew that die; each
+has its own database_pool_size and connections. /metrics is the sum of all.
 """,
 )
 @with_settings(
@@ -38,9 +42,9 @@ Examples:
     *LOGS,
 )
 def command(settings: Settings) -> int:
-    """Run the HTTP API until SIGTERM or Ctrl-C; requests under way are answered first.
+    """Run the HTTP API until SIGTERM or Ctrl-C.
 
-    A second signal gives them a second.
+    What was accepted by then is answered first, within 20 s; a second signal cuts that to a second.
     """
     logs.configure(settings, component="api")
     if settings.api_processes > 1:

@@ -119,7 +119,8 @@ class Processes:
             each.cancel()
 
     async def _stop(self, hurry: asyncio.Event) -> int:
-        _log.info("stopping %d processes", len(self._tasks))
+        if running := sum(not each.done() for each in self._tasks):
+            _log.info("stopping: each of %d answers what it has in hand", running)
         self._stopping.set()
         for mine in self._sockets:  # the port closes when the last child has closed it
             mine.close()
