@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.models import QueueSnapshot
-from tidemill_operator.decision import Reading
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import EVERY_QUEUE
 from tidemill_operator.problems import DUPLICATE_QUEUE, DUPLICATE_TARGET, Problem
 from tidemill_operator.resources import queue_of, worker_name

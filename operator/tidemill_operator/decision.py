@@ -1,24 +1,20 @@
 """How many workers? A pure function of what was seen, what is allowed and what is remembered.
 
-Two rules give the need, the larger one counts:
+The rules of `need` give what is called for. Then, in this order, each naming itself with a sentence
+when it changes the result: bounds, stabilisation windows, idle time before zero, free database
+connections, step limits, bounds again, and no worker with tasks in hand (protectBusy). While a task
+runs the rules call for one worker at least. An unknown reading holds what is.
 
-    depth   ceil((B + running) / tasksPerReplica)
-    wait    ceil(L * S / (c * rho) + B * S / (c * targetWait)), once S is measured
-
-with B tasks waiting or about to fall due, L arrivals a second, S mean seconds a run, c slots a
-replica and rho the planned utilisation. Then, in this order, each naming itself when it changes
-the result: bounds, stabilisation windows, idle time before zero, step limits, bounds again, and
-never zero while a task runs. An unknown reading holds what is.
-
-`tidemill up` and the simulator use the same function: nothing here knows Kubernetes or a clock.
+Replicas are counted as wanted, so workers that are still starting count: what is on its way is not
+asked for again. `tidemill up` and the simulator use the same function: nothing here knows
+Kubernetes or a clock.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tidemill_operator.memory import Memory
-from tidemill_operator.policy import UTILISATION, Policy
+from tidemill_operator.need import Clamp, Need, Reading, backlog, needed
+from tidemill_operator.policy import Policy
 
 STEP_SECONDS = 15.0
 """Time between two steps in one direction where a step limit is set."""
@@ -28,53 +24,39 @@ SHARP_RISE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What the database says of the queue, or of all queues that are served together.
-
-    `due_soon` = scheduled tasks due before a new replica could have started.
-    """
-
-    queued: int
-    running: int
-    due_soon: int = 0
-    oldest_seconds: float = 0.0
-    arrival_per_second: float = 0.0
-    mean_run_seconds: float | None = None
-    paused: bool = False
-    max_running: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """`now` is Unix time in seconds. `reading` is None when the queue could not be read."""
+    """`now` is Unix time in seconds. `reading` is None when the queue could not be read.
+
+    `busy` = replicas with tasks in hand, and `free_connections` = database connections left for new
+    replicas, those of starting ones taken off; both None when unknown.
+    """
 
     now: float
     replicas: int
     ready: int = 0
     reading: Reading | None
-
-
-@dataclass(frozen=True, slots=True)
-class Clamp:
-    """A bound that changed the result: its name (as in the spec) and what it did, for people."""
-
-    name: str
-    effect: str
-
-    def __str__(self) -> str:
-        """Return the clamp as one phrase."""
-        return f"{self.name}: {self.effect}"
+    busy: int | None = None
+    free_connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`replicas` to have now. `memory` counts once the decision was carried out."""
+    """`replicas` to have now. `memory` counts once the decision was carried out.
+
+    `rule` is depth, load, wait or idle, else unknown or the mode that decides (External, Off).
+    """
 
     replicas: int
     reason: str
+    rule: str = ""
     clamps: tuple[Clamp, ...] = ()
     inputs: dict[str, float] = field(default_factory=dict[str, float])
     memory: Memory = field(default_factory=Memory)
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What makes it another decision: not the figures, which move all the time."""
+        return self.replicas, self.rule, tuple(each.name for each in self.clamps)
 
 
 def decide(observation: Observation, policy: Policy, memory: Memory) -> Decision:
@@ -83,65 +65,14 @@ def decide(observation: Observation, policy: Policy, memory: Memory) -> Decision
     if reading is None:
         return Decision(
             replicas=observation.replicas,
+            rule="unknown",
             reason=f"the queue cannot be read: {_replicas(observation.replicas)} held",
-            clamps=(Clamp("unknown", "replicas are held"),),
+            clamps=(Clamp("unknown", "replicas are held until the queue can be read"),),
+            inputs={"replicas": observation.replicas, "readyReplicas": observation.ready},
             memory=memory,
         )
     steps = _Steps(observation, reading, policy, memory)
     return steps.decided()
-
-
-def backlog(reading: Reading, policy: Policy) -> tuple[int, Clamp | None]:
-    """Return the tasks that workers could start, and what keeps the others from it."""
-    waiting = reading.queued + reading.due_soon
-    if policy.paused or reading.paused:
-        return 0, Clamp("paused", f"{waiting} waiting tasks do not count") if waiting else None
-    for name, limit in _limits(reading, policy):
-        room = max(0, limit - reading.running)
-        if waiting > room:
-            return room, Clamp(name, f"{room} of {waiting} waiting tasks may start")
-    return waiting, None
-
-
-def _limits(reading: Reading, policy: Policy) -> Iterator[tuple[str, int]]:
-    """Yield the tasks that each limit lets run at once, the tightest first."""
-    limits = list[tuple[str, int]]()
-    limits += [
-        ("maxRunning", most)
-        for most in (policy.max_running, reading.max_running)
-        if most is not None
-    ]
-    if policy.tasks_per_second is not None and reading.mean_run_seconds is not None:
-        at_once = max(1, math.ceil(policy.tasks_per_second * reading.mean_run_seconds))
-        limits.append(("rateLimit", at_once))
-    yield from sorted(limits, key=lambda each: each[1])
-
-
-def needed(reading: Reading, waiting: int, policy: Policy) -> tuple[int, str]:
-    """Return the replicas that the rules call for, unbounded, and the rule in words."""
-    depth = math.ceil((waiting + reading.running) / policy.tasks_per_replica)
-    words = (
-        f"{waiting} waiting and {reading.running} running tasks "
-        f"at {policy.tasks_per_replica} a replica"
-    )
-    wait = _needed_for_wait(reading, waiting, policy)
-    if wait is not None and wait > depth:
-        return wait, (
-            f"{reading.arrival_per_second:.3g} tasks/s of {reading.mean_run_seconds:.3g} s and "
-            f"{waiting} waiting, to start within {policy.target_wait_seconds:g} s"
-        )
-    return depth, words
-
-
-def _needed_for_wait(reading: Reading, waiting: int, policy: Policy) -> int | None:
-    run_seconds = reading.mean_run_seconds
-    if policy.target_wait_seconds is None or run_seconds is None:
-        return None
-    steady = reading.arrival_per_second * run_seconds / (policy.slots * UTILISATION)
-    if policy.paused or reading.paused:
-        steady = 0.0
-    catching_up = waiting * run_seconds / (policy.slots * policy.target_wait_seconds)
-    return math.ceil(steady + catching_up)
 
 
 class _Steps:
@@ -152,7 +83,7 @@ class _Steps:
     ) -> None:
         self._now = observation.now
         self._present = observation.replicas
-        self._ready = observation.ready
+        self._seen = observation
         self._reading = reading
         self._policy = policy
         self._memory = memory
@@ -163,32 +94,37 @@ class _Steps:
         waiting, limit = backlog(self._reading, self._policy)
         if limit is not None:
             self._clamps.append(limit)
-        need, words = needed(self._reading, waiting, self._policy)
-        self._result = need
+        need = needed(self._reading, waiting, self._policy)
+        self._result = need.replicas
         self._bound()
         self._remember(idle=waiting + self._reading.running == 0)
         self._stabilise()
-        self._mind_zero(need)
+        self._mind_zero(need.replicas)
+        self._fit_connections()
         self._step()
         self._bound()
-        self._spare_running()
+        self._spare()
+        gone_idle = self._result == 0 < self._present
         return Decision(
             replicas=self._result,
-            reason=self._sentence(words, need),
+            rule="idle" if gone_idle else need.rule,
+            reason=self._sentence(need, gone_idle=gone_idle),
             clamps=tuple(self._clamps),
-            inputs=self._inputs(waiting, need),
+            inputs=self._inputs(waiting, need.replicas),
             memory=self._stepped(),
         )
 
-    def _become(self, replicas: int, name: str, effect: str) -> None:
+    def _become(self, replicas: int, name: str, sentence: str) -> None:
         if replicas != self._result:
             self._result = replicas
-            self._clamps.append(Clamp(name, effect))
+            self._clamps.append(Clamp(name, sentence))
 
     def _bound(self) -> None:
-        least, most = self._policy.min_replicas, self._policy.max_replicas
-        self._become(max(self._result, least), "minReplicas", f"at least {least}")
-        self._become(min(self._result, most), "maxReplicas", f"at most {most}")
+        least, most, called = self._policy.min_replicas, self._policy.max_replicas, self._result
+        self._become(max(called, least), "minReplicas", f"at least {least} are kept, not {called}")
+        self._become(
+            min(self._result, most), "maxReplicas", f"at most {most} are allowed, not {called}"
+        )
 
     def _remember(self, *, idle: bool) -> None:
         memory = self._memory
@@ -211,14 +147,19 @@ class _Steps:
                 [self._result, *(each.high for each in self._memory.since(self._now - window))]
             )
             held = min(self._present, highest) if window else self._result
-            self._become(held, "scaleDown.stabilizationWindowSeconds", f"{window:g} s not over")
+            sentence = f"{highest} were called for in the last {window:g} s, {self._result} are now"
+            self._become(held, "scaleDown.stabilizationWindowSeconds", sentence)
         elif self._present < self._result < SHARP_RISE * self._present:
             window = self._policy.up.window_seconds
             lowest = min(
                 [self._result, *(each.low for each in self._memory.since(self._now - window))]
             )
             held = max(self._present, lowest) if window else self._result
-            self._become(held, "scaleUp.stabilizationWindowSeconds", f"{window:g} s not over")
+            sentence = (
+                f"no more than {lowest} were called for throughout the last {window:g} s, "
+                f"{self._result} are now"
+            )
+            self._become(held, "scaleUp.stabilizationWindowSeconds", sentence)
 
     def _mind_zero(self, need: int) -> None:
         since = self._memory.idle_since
@@ -229,8 +170,19 @@ class _Steps:
             self._clamps = [each for each in self._clamps if not each.name.startswith("scaleDown")]
             self._result = 0
         elif self._result == 0:
-            effect = f"{self._policy.idle_seconds:g} s not over"
-            self._become(min(self._present, 1), "idleSeconds", effect)
+            sentence = f"one worker stays until {self._policy.idle_seconds:g} s passed without work"
+            self._become(min(self._present, 1), "idleSeconds", sentence)
+
+    def _fit_connections(self) -> None:
+        free, each = self._seen.free_connections, self._policy.connections_per_replica
+        if free is None or each == 0 or self._result <= self._present:
+            return
+        room = max(0, free) // each
+        sentence = (
+            f"{max(0, free)} database connections are free, a worker takes up to {each}: "
+            f"room for {room} more"
+        )
+        self._become(min(self._result, self._present + room), "freeConnections", sentence)
 
     def _step(self) -> None:
         if self._result > self._present:
@@ -246,10 +198,12 @@ class _Steps:
         waiting = last is not None and 0 <= self._now - last < STEP_SECONDS
         return 0 if waiting else max_step
 
-    def _spare_running(self) -> None:
-        if self._reading.running > 0:
-            running = f"{self._reading.running} tasks are running"
-            self._become(max(self._result, min(1, self._present)), "running", running)
+    def _spare(self) -> None:
+        """Keep who has tasks in hand. Who knows not who they are keeps one: the rules see to it."""
+        busy = self._seen.busy
+        if busy and self._policy.protect_busy and self._result < self._present:
+            sentence = f"{busy} of {self._present} workers have tasks in hand and are kept"
+            self._become(max(self._result, min(busy, self._present)), "protectBusy", sentence)
 
     def _stepped(self) -> Memory:
         if self._result > self._present:
@@ -258,15 +212,15 @@ class _Steps:
             return replace(self._memory, lowered_at=self._now)
         return self._memory
 
-    def _sentence(self, words: str, need: int) -> str:
-        parts = [f"{words} call for {need}"]
-        if self._result == 0 and self._present > 0:
+    def _sentence(self, need: Need, *, gone_idle: bool) -> str:
+        parts = [f"{need.words} call for {need.replicas}"]
+        if gone_idle:
             parts = [f"nothing to do for {self._policy.idle_seconds:g} s"]
-        parts += [str(each) for each in self._clamps]
+        parts += [each.sentence for each in self._clamps]
         return f"{'; '.join(parts)}: {_replicas(self._result)}"
 
     def _inputs(self, waiting: int, need: int) -> dict[str, float]:
-        reading = self._reading
+        reading, seen = self._reading, self._seen
         known: dict[str, float | None] = {
             "queued": reading.queued,
             "dueSoon": reading.due_soon,
@@ -276,14 +230,19 @@ class _Steps:
             "arrivalPerSecond": round(reading.arrival_per_second, 3),
             "meanRunSeconds": reading.mean_run_seconds and round(reading.mean_run_seconds, 3),
             "replicas": self._present,
-            "readyReplicas": self._ready,
+            "readyReplicas": seen.ready,
+            "startingReplicas": max(0, self._present - seen.ready),
+            "busyReplicas": seen.busy,
+            "freeConnections": seen.free_connections,
             "needed": need,
         }
         return {name: value for name, value in known.items() if value is not None}
 
 
 def _step(most: int) -> str:
-    return f"at most {most} at once" if most else f"the last step was under {STEP_SECONDS:g} s ago"
+    if most:
+        return f"at most {most} at once"
+    return f"the last step was less than {STEP_SECONDS:g} s ago"
 
 
 def _replicas(count: int) -> str:

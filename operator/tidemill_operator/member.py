@@ -12,16 +12,17 @@ from tidemill.errors import TidemillError
 from tidemill_operator import problems
 from tidemill_operator.assignment import Assignment, reading_for
 from tidemill_operator.body import part
-from tidemill_operator.decision import Decision, Observation, Reading, decide
+from tidemill_operator.decision import Decision
 from tidemill_operator.kube_errors import KubeConflict, KubeForbidden, KubeInvalid
-from tidemill_operator.memory import Memory
-from tidemill_operator.policy import Mode, Policy, mode_of
+from tidemill_operator.need import Reading
+from tidemill_operator.policy import Mode, mode_of
 from tidemill_operator.problems import CannotAct, Problem
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, Scaling
-from tidemill_operator.sparing import Sparing, spare_busy
+from tidemill_operator.sizing import Situation, Sizing
+from tidemill_operator.sparing import Sparing
 from tidemill_operator.status import Outcome
-from tidemill_operator.targets import Target, ready_of, replicas_of
+from tidemill_operator.targets import Target, replicas_of
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +34,25 @@ class Member:
 
     def __init__(
         self,
-        task_queue: Mapping[str, Any],
         *,
         queues: Queues,
         reporter: Reporter,
+        sizing: Sizing,
         sparing: Sparing,
         target: Target,
     ) -> None:
-        """Take up the memory that the TaskQueue's status holds."""
+        """Take the parts."""
         self._queues = queues
         self._reporter = reporter
+        self._sizing = sizing
         self._sparing = sparing
         self._target = target
-        self._memory = Memory.from_status(part(task_queue, "status", "scaling"))
         self._scaling: Scaling | None = None
+
+    @property
+    def start_seconds(self) -> float | None:
+        """How long a new worker took to become ready lately; None when that was never seen."""
+        return self._sizing.start_seconds
 
     async def look(self, task_queue: Mapping[str, Any], assignment: Assignment, look: Look) -> None:
         """Bring the TaskQueue's workers to where they should be, and say so.
@@ -62,12 +68,11 @@ class Member:
         self, task_queue: Mapping[str, Any], assignment: Assignment, look: Look
     ) -> Outcome:
         reading = None if look.snapshots is None else reading_for(assignment, look.snapshots)
-        mode = mode_of(task_queue["spec"])
         deployment, decision, problem = None, None, assignment.problem
         if problem is None:
             try:
                 await self._configure(task_queue, look)
-                deployment, decision = await self._act(task_queue, mode, reading, look.now)
+                deployment, decision = await self._act(task_queue, reading, look.now)
             except CannotAct as error:
                 problem = error.problem
             except KubeForbidden as error:
@@ -75,7 +80,7 @@ class Member:
             except KubeInvalid as error:
                 problem = Problem(problems.REFUSED, str(error))
         return Outcome(
-            mode=mode,
+            mode=mode_of(task_queue["spec"]),
             reading=reading,
             deployment=deployment,
             decision=decision,
@@ -95,74 +100,45 @@ class Member:
             log.warning("queue settings not written: %s", error)
 
     async def _act(
-        self, task_queue: Mapping[str, Any], mode: Mode, reading: Reading | None, now: float
+        self, task_queue: Mapping[str, Any], reading: Reading | None, now: float
     ) -> tuple[Json, Decision]:
         try:
-            return await self._attempt(task_queue, mode, reading, now, fresh=False)
+            return await self._attempt(task_queue, reading, now, fresh=False)
         except KubeConflict:
             # What was seen is no longer so: read it again and decide again, once.
-            return await self._attempt(task_queue, mode, reading, now, fresh=True)
+            return await self._attempt(task_queue, reading, now, fresh=True)
 
     async def _attempt(
-        self,
-        task_queue: Mapping[str, Any],
-        mode: Mode,
-        reading: Reading | None,
-        now: float,
-        *,
-        fresh: bool,
+        self, task_queue: Mapping[str, Any], reading: Reading | None, now: float, *, fresh: bool
     ) -> tuple[Json, Decision]:
         found = await self._target.find(fresh=fresh)
-        decision = self._decide(task_queue["spec"], mode, found, reading, now)
-        wanted = None if mode is Mode.OFF else decision.replicas
-        deployment = await self._target.ensure(found, wanted)
+        at = Situation(task_queue=task_queue, found=found, reading=reading, now=now)
+        decision = self._sizing.decide(at)
+        deployment = await self._target.ensure(
+            found, None if at.mode is Mode.OFF else decision.replicas
+        )
         before = replicas_of(deployment)
         if found is None and before > 0:
             self._scaling = Scaling(0, before)
-        if mode is not Mode.OFF and 0 < decision.replicas < before:
-            decision = await self._spare(task_queue, mode, deployment, decision)
-        if mode is not Mode.OFF and decision.replicas != before:
+        if at.mode is not Mode.OFF and 0 < decision.replicas < before:
+            decision = await self._spare(at, deployment, decision)
+        if at.mode is not Mode.OFF and decision.replicas != before:
             deployment = await self._target.scale(deployment, decision.replicas)
             self._scaling = Scaling(before, decision.replicas)
-        self._memory = decision.memory
+        started_from = 0 if found is None else before
+        self._sizing.carried_out(decision, before=started_from, now=now)
+        self._sizing.saw(deployment, now)
         return deployment, decision
 
     async def _spare(
-        self,
-        task_queue: Mapping[str, Any],
-        mode: Mode,
-        deployment: Mapping[str, Any],
-        decision: Decision,
+        self, at: Situation, deployment: Mapping[str, Any], decision: Decision
     ) -> Decision:
         """Have the idle pods go first; where we decide, let no busy one go (protectBusy)."""
-        protects = part(task_queue, "spec", "scaling").get("protectBusy", True)
-        if mode is Mode.OPERATOR and protects:
-            busy = await self._sparing.mark_busy(deployment)
-            return spare_busy(decision, replicas_of(deployment), busy, self._memory)
+        protects = part(at.task_queue, "spec", "scaling").get("protectBusy", True)
+        if at.mode is Mode.OPERATOR and protects:
+            return self._sizing.decide(at, busy=await self._sparing.mark_busy(deployment))
         try:
             await self._sparing.mark_busy(deployment)
         except TidemillError as error:
             log.warning("busy pods not marked, any may go: %s", error)
         return decision
-
-    def _decide(
-        self,
-        spec: Mapping[str, Any],
-        mode: Mode,
-        found: Mapping[str, Any] | None,
-        reading: Reading | None,
-        now: float,
-    ) -> Decision:
-        policy = Policy.of(spec)
-        # A Deployment that is still to be made starts from the fewest replicas.
-        present = policy.min_replicas if found is None else replicas_of(found)
-        if mode is Mode.OFF:
-            reason = "spec.scaling.mode is Off: replicas are left alone"
-            return Decision(replicas=present, reason=reason, memory=self._memory)
-        if mode is Mode.EXTERNAL:
-            asked = spec.get("replicas", 1)
-            reason = f"spec.replicas asks for {asked}"
-            return Decision(replicas=asked, reason=reason, memory=self._memory)
-        ready = 0 if found is None else ready_of(found)
-        observation = Observation(now=now, replicas=present, ready=ready, reading=reading)
-        return decide(observation, policy, self._memory)

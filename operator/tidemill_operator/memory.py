@@ -1,4 +1,4 @@
-"""What a decision remembers of earlier ones: idle time, last steps, what was called for lately.
+"""What a decision remembers: idle time, last steps, what was called for lately, start times.
 
 It lives in `status.scaling` of the TaskQueue, so that a restarted operator goes on where it was.
 What was called for is kept as a few slices of the longer window, not as one entry a look: bounded,
@@ -13,6 +13,9 @@ from tidemill_operator.body import parts
 
 SLICES = 12
 """Slices that a stabilisation window is kept as."""
+
+QUICKER_SHARE = 0.25
+"""How much one start that was quicker than those before changes what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Memory:
     raised_at: float | None = None
     lowered_at: float | None = None
     asked: tuple[Slice, ...] = ()
+    start_seconds: float | None = None
+    """How long a new replica took to become ready lately; None before the first one was seen."""
 
     def noting(self, now: float, replicas: int, *, keep_seconds: float) -> Self:
         """Return the memory with a call for `replicas`, and without slices past `keep_seconds`."""
@@ -71,6 +76,8 @@ class Memory:
         known: dict[str, Any] = {name: at for name, at in times.items() if at is not None}
         if self.asked:
             known["asked"] = [{"at": s.at, "low": s.low, "high": s.high} for s in self.asked]
+        if self.start_seconds is not None:
+            known["startSeconds"] = self.start_seconds
         return known
 
     @classmethod
@@ -81,7 +88,19 @@ class Memory:
             raised_at=value.get("raisedAt"),
             lowered_at=value.get("loweredAt"),
             asked=tuple(Slice(s["at"], s["low"], s["high"]) for s in parts(value, "asked")),
+            start_seconds=value.get("startSeconds"),
         )
+
+    def started(self, seconds: float) -> Self:
+        """Return the memory that has seen replicas start within `seconds`.
+
+        A slow start counts at once, a quick one only by a quarter: tasks that fall due while
+        workers start had better find them there.
+        """
+        known = self.start_seconds
+        if known is not None and seconds < known:
+            seconds = known + (seconds - known) * QUICKER_SHARE
+        return replace(self, start_seconds=round(seconds, 2))
 
 
 def _length(keep_seconds: float) -> float:

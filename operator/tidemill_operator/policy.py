@@ -43,7 +43,10 @@ class StepLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the decision is bound by. `slots` = tasks that one replica runs at once."""
+    """What the decision is bound by. `slots` = tasks that one replica runs at once.
+
+    `connections_per_replica` = database connections that one opens at most; 0 = they do not count.
+    """
 
     min_replicas: int = 0
     max_replicas: int = 10
@@ -56,6 +59,8 @@ class Policy:
     max_running: int | None = None
     tasks_per_second: float | None = None
     paused: bool = False
+    protect_busy: bool = True
+    connections_per_replica: int = 0
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Self:
@@ -74,6 +79,7 @@ class Policy:
             max_running=spec.get("maxRunning"),
             tasks_per_second=rate["tasks"] / rate["seconds"] if rate else None,
             paused=bool(spec.get("paused")),
+            protect_busy=scaling.get("protectBusy", True),
         )
 
 

@@ -26,7 +26,7 @@ COUNT_CAP = 100_000
 """Waiting tasks are counted up to here: no policy asks for more replicas beyond it."""
 
 DUE_SECONDS = 5.0
-"""Scheduled tasks due within this count as waiting: about what a pod takes to start."""
+"""Scheduled tasks due within this count as waiting, before the start of a pod was measured."""
 
 READ_SECONDS = 5.0
 REASSERT_SECONDS = 20.0
@@ -39,6 +39,7 @@ class Look:
 
     now: float
     snapshots: Sequence[QueueSnapshot] | None
+    free_connections: int | None = None
     problem: Problem | None = None
 
 
@@ -51,10 +52,13 @@ class Queues:
         self._schema_fits = False
         self._configured: dict[str, tuple[int, float]] = {}
 
-    async def look(self) -> Look:
-        """Return all queues as they are now. Never raises for the database's sake."""
+    async def look(self, due: Mapping[str, float]) -> Look:
+        """Return all queues as they are now. Never raises for the database's sake.
+
+        Tasks due within `due` of their queue count as due soon; '*' stands for all other queues.
+        """
         try:
-            snapshots = await asyncio.wait_for(self._snapshots(), READ_SECONDS)
+            snapshots, free = await asyncio.wait_for(self._read(due), READ_SECONDS)
         except (TidemillError, TimeoutError) as error:
             return Look(now=_now(), snapshots=None, problem=_problem(error))
         except Exception as error:
@@ -63,15 +67,20 @@ class Queues:
             self._schema_fits = False
             problem = Problem("QueueUnreadable", f"reading the queues failed: {error}")
             return Look(now=_now(), snapshots=None, problem=problem)
-        return Look(now=_now(), snapshots=snapshots)
+        return Look(now=_now(), snapshots=snapshots, free_connections=free)
 
-    async def _snapshots(self) -> list[QueueSnapshot]:
+    async def _read(self, due: Mapping[str, float]) -> tuple[list[QueueSnapshot], int]:
         if not self._schema_fits:
             status = await schema.status(self._store.db)
             if not status.fits:
                 raise SchemaMismatch(status.explain())
             self._schema_fits = True
-        return await self._store.scaling.snapshots(cap=COUNT_CAP, due_seconds=DUE_SECONDS)
+        snapshots = await self._store.scaling.snapshots(
+            cap=COUNT_CAP,
+            due_seconds=due.get(EVERY_QUEUE, DUE_SECONDS),
+            due_by_queue={name: each for name, each in due.items() if name != EVERY_QUEUE},
+        )
+        return snapshots, await self._store.scaling.free_connections()
 
     async def configure(self, task_queue: Mapping[str, Any]) -> None:
         """Write the settings of a TaskQueue to its queue when they changed, and now and then.

@@ -17,6 +17,7 @@ from tidemill.service import Loop
 from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_operator.assignment import Assignment, assign
+from tidemill_operator.connections import Connections
 from tidemill_operator.kube import Kube
 from tidemill_operator.kube_errors import KubeConflict, KubeError, KubeNotFound
 from tidemill_operator.member import Member
@@ -24,6 +25,8 @@ from tidemill_operator.policy import Mode, Policy, mode_of
 from tidemill_operator.problems import CannotAct
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, forget_metrics
+from tidemill_operator.resources import queue_of
+from tidemill_operator.sizing import Sizing
 from tidemill_operator.sparing import Sparing
 from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target, replicas_of
 from tidemill_operator.troubles import Troubles
@@ -54,6 +57,7 @@ class Reconciler(Loop):
         self._kube = kube
         self._scaling = store.scaling
         self._queues = Queues(store)
+        self._connections = Connections()
         self._members: dict[str, Member] = {}
         self._vanished: set[str] = set()
         self._waiting: frozenset[str] = frozenset()
@@ -106,7 +110,8 @@ class Reconciler(Loop):
         await self._list_if_due()
         if not self.view.complete:
             return
-        look = await self._queues.look()
+        look = await self._queues.look(self._due())
+        self._connections.seen(look.free_connections)
         if look.snapshots is not None:
             self._waiting = frozenset(each.queue for each in look.snapshots if each.queued)
         task_queues = self.view.task_queues
@@ -123,6 +128,15 @@ class Reconciler(Loop):
                 if uid_of(each) in assigned
             )
         )
+
+    def _due(self) -> dict[str, float]:
+        """Return for each queue how long its workers take to start, where that was seen."""
+        due = dict[str, float]()
+        for each in self.view.task_queues:
+            member = self._members.get(uid_of(each))
+            if member is not None and member.start_seconds is not None:
+                due[queue_of(each)] = member.start_seconds
+        return due
 
     async def _list_if_due(self) -> None:
         if time.monotonic() < self._list_due:
@@ -172,9 +186,9 @@ class Reconciler(Loop):
         uid = uid_of(task_queue)
         if uid not in self._members:
             self._members[uid] = Member(
-                task_queue,
                 queues=self._queues,
                 reporter=Reporter(self._kube, self.view, self._scaling),
+                sizing=Sizing(task_queue, self._settings, self._connections),
                 sparing=Sparing(self._kube, self._scaling),
                 target=self._target(task_queue),
             )
@@ -189,6 +203,7 @@ class Reconciler(Loop):
     async def _say_farewell(self, gone: dict[str, Any]) -> None:
         """Leave a vanished TaskQueue's target as promised; tried again when it does not succeed."""
         self._members.pop(uid_of(gone), None)
+        self._connections.forget(uid_of(gone))
         forget_metrics(gone)
         try:
             if "scaleTargetRef" in gone["spec"]:

@@ -14,7 +14,7 @@ from typing import Any
 from tidemill.errors import TidemillError
 from tidemill.metrics import Counter, Gauge
 from tidemill.store.scaling import DecisionRecord, ScalingStore
-from tidemill_operator.body import part
+from tidemill_operator.body import part, parts
 from tidemill_operator.decision import Decision
 from tidemill_operator.kube import FIELD_MANAGER, Kube
 from tidemill_operator.kube_errors import KubeError, KubeNotFound
@@ -77,8 +77,9 @@ class Reporter:
         self._view.see_task_queue(written)
 
     async def _record(self, task_queue: Mapping[str, Any], decision: Decision) -> None:
-        fingerprint = (decision.replicas, tuple(each.name for each in decision.clamps))
-        if fingerprint == self._recorded:
+        if self._recorded is None:
+            self._recorded = _told_before(task_queue)
+        if decision.fingerprint == self._recorded:
             return
         meta = task_queue["metadata"]
         record = DecisionRecord(
@@ -95,7 +96,7 @@ class Reporter:
         except TidemillError as error:
             log.warning("decision for %s not recorded: %s", record.target, error)
             return
-        self._recorded = fingerprint
+        self._recorded = decision.fingerprint
 
     async def _tell_events(
         self, task_queue: Mapping[str, Any], outcome: Outcome, scaling: Scaling | None
@@ -134,6 +135,13 @@ class Reporter:
             READY.labels(*labels).set(ready_of(outcome.deployment))
         if scaling is not None:
             SCALINGS.labels(*labels).inc()
+
+
+def _told_before(task_queue: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the fingerprint of the decision in the status: a restart is no new decision."""
+    last = part(task_queue, "status", "lastDecision")
+    names = (str(each).partition(":")[0] for each in parts(last, "clamps"))
+    return last.get("replicas"), last.get("rule"), tuple(names)
 
 
 def forget_metrics(task_queue: Mapping[str, Any]) -> None:

@@ -1,50 +1,26 @@
 """Which pods go when there are too many? The idle ones: busy pods are spared as far as is known.
 
 Before fewer replicas are written, every pod's tasks in hand are counted. Busy pods get a deletion
-cost, so that Kubernetes takes the idle ones first, and no more replicas are taken away than there
-are idle pods (`protectBusy`). A pod that claims a task just then is drained like in any deploy.
-Tasks in hand of workers that are no pods of this target say nothing here.
+cost, so that Kubernetes takes the idle ones first; the decision takes no more replicas away than
+there are idle pods (`protectBusy`). A pod that claims a task just then is drained like in any
+deploy. Tasks in hand of workers that are no pods of this target say nothing here.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tidemill.store.scaling import ScalingStore
 from tidemill_operator.body import part
-from tidemill_operator.decision import Clamp, Decision
 from tidemill_operator.kube import Kube
 from tidemill_operator.kube_errors import KubeNotFound
-from tidemill_operator.memory import Memory
 from tidemill_operator.status import selector_text
 from tidemill_operator.view import uid_of
 
 log = logging.getLogger(__name__)
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-
-
-def spare_busy(decision: Decision, present: int, busy: int, memory: Memory) -> Decision:
-    """Return the decision that takes away at most the `present - busy` idle replicas.
-
-    `memory` is that from before the decision: one that takes nothing away is no step down.
-    """
-    held = min(present, max(decision.replicas, busy))
-    if held == decision.replicas:
-        return decision
-    clamp = Clamp("protectBusy", f"{busy} of {present} workers have tasks in hand")
-    after = decision.memory
-    if held == present:
-        after = replace(after, lowered_at=memory.lowered_at)
-    return replace(
-        decision,
-        replicas=held,
-        reason=f"{decision.reason}; {clamp}: {held} kept",
-        clamps=(*decision.clamps, clamp),
-        memory=after,
-    )
 
 
 def costs(pods: Sequence[Mapping[str, Any]], leases: Mapping[str, int]) -> dict[str, str | None]:

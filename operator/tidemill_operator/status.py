@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidemill_operator.body import part, parts
-from tidemill_operator.decision import Decision, Reading
+from tidemill_operator.decision import Decision
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import Mode
 from tidemill_operator.problems import Problem
 from tidemill_operator.targets import ready_of, replicas_of
@@ -84,6 +85,8 @@ def _last_decision(outcome: Outcome, old: Mapping[str, Any] | None, now: float) 
             new["replicas"] = old["replicas"]
     elif outcome.decision is not None:
         new = {"replicas": outcome.decision.replicas, "reason": outcome.decision.reason}
+        if outcome.decision.rule:
+            new["rule"] = outcome.decision.rule
         if outcome.decision.clamps:
             new["clamps"] = [str(each) for each in outcome.decision.clamps]
     else:

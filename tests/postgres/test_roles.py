@@ -182,6 +182,7 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
     await storage.claim(store, worker, 1)
     await schema.wait_for_schema(operator, 0)
     await theirs.scaling.snapshots(cap=10, due_seconds=5)
+    assert await theirs.scaling.free_connections() > 0
     await theirs.stats.stats()
     await theirs.scaling.record(decision())
     owner = Owner("u", "ns/q")

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from tidemill_operator.decision import Observation, Reading, decide
+from tidemill_operator.decision import Observation, decide
 from tidemill_operator.memory import Memory
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import Policy
 
 NOW = 1_800_000_000.0

@@ -134,7 +134,7 @@ CASES: Final[Mapping[str, Case]] = {
     "unknown_returns": Case("unknown_returns", lambda s: [s.leased, _hour_ago()]),
     "worker_leases": Case("worker_leases", lambda s: [3, s.tokens]),
     "worker_cancels": Case("worker_cancels", lambda _: [3]),
-    "snapshots": Case("snapshots", lambda _: [1000, 60.0]),
+    "snapshots": Case("snapshots", lambda _: [1000, 60.0, ["default"], [5.0]]),
     "stats": Case("stats", lambda _: [60.0, None]),
     "stats of queues that may be seen": Case("stats", lambda _: [60.0, ["q1", "q2"]]),
 }
@@ -143,6 +143,7 @@ _SMALL = "a table of some rows: queues, limits, types, workers or schedules"
 
 NOT_TESTED: Final[Mapping[str, str]] = {
     "buckets_expire": "statistics: some thousand rows, by primary key, once a minute",
+    "connections_free": "the server's own figures",
     "decision_record": "one insert",
     "decisions_expire": "a decision is written only when it changes; kept a week",
     "fold_lock": "an advisory lock",

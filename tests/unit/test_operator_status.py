@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from tidemill_operator.decision import Observation, Reading, decide
+from tidemill_operator.decision import Observation, decide
 from tidemill_operator.memory import Memory
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import Mode, Policy
 from tidemill_operator.problems import Problem
 from tidemill_operator.status import (

@@ -4,8 +4,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tests.support.decisions import FRESH, NOW, TICK, play
-from tidemill_operator.decision import STEP_SECONDS, Decision, Observation, Reading, decide
+from tidemill_operator.decision import STEP_SECONDS, Decision, Observation, decide
 from tidemill_operator.memory import SLICES, Memory
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import Policy, StepLimits
 
 
@@ -40,6 +41,25 @@ class TestNeed:
         policy = Policy(target_wait_seconds=1000)
         decision = decide(seen(0, queued=20, mean_run_seconds=0.1), policy, FRESH)
         assert decision.replicas == 4
+
+    def test_the_measured_load_counts_while_there_is_work(self) -> None:
+        # 2 a second of 2 s need 5 workers at 80 %, however short they keep the queue
+        policy = Policy(slots=1)
+        load = {"arrival_per_second": 2.0, "mean_run_seconds": 2.0}
+        decision = decide(seen(5, running=4, **load), policy, FRESH)
+        assert (decision.replicas, decision.rule) == (5, "load")
+        assert decision.reason.startswith("2 tasks/s of 2 s each at 1 at once a replica call for 5")
+        assert decide(seen(0, **load), policy, FRESH).replicas == 0
+
+    def test_no_more_load_counts_than_limits_let_run(self) -> None:
+        load = {"arrival_per_second": 9.0, "mean_run_seconds": 2.0, "running": 1}
+        for policy in (Policy(slots=1, max_running=3), Policy(slots=1, tasks_per_second=1.2)):
+            assert decide(seen(3, **load), policy, FRESH).replicas == 3
+
+    def test_workers_on_their_way_are_not_asked_for_again(self) -> None:
+        decision = decide(seen(4, queued=20), Policy(), FRESH)
+        assert decision.replicas == 4
+        assert decision.inputs["startingReplicas"] == 4
 
     def test_a_paused_queue_waits_for_nothing(self) -> None:
         for policy, paused in ((Policy(paused=True), False), (Policy(), True)):
@@ -150,6 +170,12 @@ class TestMemory:
         assert earlier.memory.idle_since == NOW - 3600
 
 
+def test_a_start_that_was_slow_counts_at_once_and_a_quick_one_by_and_by() -> None:
+    slow = FRESH.started(4.0).started(12.0)
+    assert slow.start_seconds == 12.0
+    assert slow.started(4.0).start_seconds == 10.0
+
+
 def test_an_unknown_reading_holds_and_says_so() -> None:
     observation = Observation(now=NOW, replicas=7, reading=None)
     decision = decide(observation, Policy(max_replicas=5), Memory(idle_since=1.0))
@@ -162,6 +188,6 @@ def test_the_reason_is_a_sentence_with_its_figures() -> None:
     decision = decide(seen(0, queued=112), Policy(max_replicas=4), FRESH)
     assert decision.reason == (
         "112 waiting and 0 running tasks at 5 a replica call for 23; "
-        "maxReplicas: at most 4: 4 replicas"
+        "at most 4 are allowed, not 23: 4 replicas"
     )
     assert decision.inputs["needed"] == 23

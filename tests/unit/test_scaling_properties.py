@@ -1,5 +1,6 @@
 """Properties of the scaling decision, for all inputs."""
 
+import json
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.decisions import NOW, play
-from tidemill_operator.decision import Observation, Reading, decide
+from tidemill_operator.decision import Observation, decide
 from tidemill_operator.memory import Memory
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import Policy, StepLimits
 
 counts = st.integers(0, 100_000)
@@ -36,6 +38,8 @@ def policies(draw: st.DrawFn) -> Policy:
         max_running=draw(st.none() | st.integers(1, 1000)),
         tasks_per_second=draw(st.none() | st.floats(0.001, 1000)),
         paused=draw(st.booleans()),
+        protect_busy=draw(st.booleans()),
+        connections_per_replica=draw(st.integers(0, 20)),
     )
 
 
@@ -47,6 +51,14 @@ readings = st.builds(
     arrival_per_second=st.floats(0, 1000),
     mean_run_seconds=st.none() | st.floats(0, 1000),
     paused=st.booleans(),
+)
+
+looks = st.builds(
+    Observation,
+    now=st.just(NOW),
+    replicas=st.integers(0, 300),
+    reading=readings,
+    free_connections=st.none() | st.integers(-50, 500),
 )
 
 
@@ -62,25 +74,22 @@ def memories(draw: st.DrawFn) -> Memory:
     return memory
 
 
-@given(policies(), readings, memories(), st.integers(0, 300))
-def test_the_result_is_within_bounds(
-    policy: Policy, reading: Reading, memory: Memory, replicas: int
-) -> None:
-    decision = decide(Observation(now=NOW, replicas=replicas, reading=reading), policy, memory)
+@given(policies(), looks, memories())
+def test_the_result_is_within_bounds(policy: Policy, look: Observation, memory: Memory) -> None:
+    decision = decide(look, policy, memory)
     assert policy.min_replicas <= decision.replicas <= policy.max_replicas
     assert decision.reason
     assert len(decision.inputs) >= 9
 
 
-@given(policies(), readings, memories(), st.integers(0, 200), counts)
+@given(policies(), looks, memories(), counts)
 def test_more_waiting_tasks_never_call_for_fewer_replicas(
-    policy: Policy, reading: Reading, memory: Memory, replicas: int, more: int
+    policy: Policy, look: Observation, memory: Memory, more: int
 ) -> None:
-    def after(queued: int) -> int:
-        look = Observation(now=NOW, replicas=replicas, reading=replace(reading, queued=queued))
-        return decide(look, policy, memory).replicas
-
-    assert after(reading.queued) <= after(reading.queued + more)
+    reading = look.reading
+    assert reading is not None
+    longer = replace(look, reading=replace(reading, queued=reading.queued + more))
+    assert decide(look, policy, memory).replicas <= decide(longer, policy, memory).replicas
 
 
 @given(policies(), readings, memories(), st.integers(1, 200))
@@ -90,6 +99,48 @@ def test_never_to_zero_while_a_task_runs(
     busy = replace(reading, running=max(1, reading.running))
     decision = decide(Observation(now=NOW, replicas=replicas, reading=busy), policy, memory)
     assert decision.replicas >= 1
+
+
+@given(policies(), readings, memories(), st.integers(0, 200), st.integers(0, 250))
+def test_never_below_the_busy_replicas_with_protect_busy(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int, busy: int
+) -> None:
+    protecting = replace(policy, protect_busy=True)
+    look = Observation(now=NOW, replicas=replicas, reading=reading, busy=busy)
+    decision = decide(look, protecting, memory)
+    assert decision.replicas >= min(busy, replicas)
+    unknown = decide(replace(look, busy=None), protecting, memory)
+    assert decision.replicas == max(unknown.replicas, min(busy, replicas))
+
+
+@given(policies(), readings, memories(), st.integers(0, 200))
+def test_a_sharp_rise_is_never_held_back_by_a_window(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int
+) -> None:
+    look = Observation(now=NOW, replicas=replicas, reading=reading)
+    decision = decide(look, replace(policy, up=replace(policy.up, max_step=None)), memory)
+    bounded = min(decision.inputs["needed"], policy.max_replicas)
+    if bounded >= 2 * replicas:
+        assert decision.replicas >= bounded
+
+
+@given(policies(), readings, memories(), st.integers(0, 200), st.integers(-50, 500))
+def test_new_replicas_always_fit_the_free_connections(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int, free: int
+) -> None:
+    look = Observation(now=NOW, replicas=replicas, reading=reading, free_connections=free)
+    decision = decide(look, policy, memory)
+    more = decision.replicas - max(replicas, policy.min_replicas)
+    assert more <= 0 or more * policy.connections_per_replica <= max(0, free)
+
+
+@given(policies(), readings, memories(), st.integers(0, 200))
+def test_it_forgets_nothing_over_a_restart(
+    policy: Policy, reading: Reading, memory: Memory, replicas: int
+) -> None:
+    look = Observation(now=NOW, replicas=replicas, reading=reading)
+    again = Memory.from_status(json.loads(json.dumps(memory.to_status())))
+    assert decide(look, policy, again) == decide(look, policy, memory)
 
 
 @given(policies(), memories(), st.integers(0, 200))

@@ -45,10 +45,23 @@ class ScalingStore:
         """Work on `db`."""
         self._db = db
 
-    async def snapshots(self, *, cap: int, due_seconds: float) -> list[QueueSnapshot]:
-        """Return every queue's figures of one moment, waiting tasks counted up to `cap`."""
-        rows = await self._db.fetch(sql.load("snapshots"), cap, due_seconds)
+    async def snapshots(
+        self, *, cap: int, due_seconds: float, due_by_queue: Mapping[str, float] | None = None
+    ) -> list[QueueSnapshot]:
+        """Return every queue's figures of one moment, waiting tasks counted up to `cap`.
+
+        Tasks due within `due_seconds` are due soon, in the queues of `due_by_queue` within theirs.
+        """
+        own = due_by_queue or {}
+        rows = await self._db.fetch(
+            sql.load("snapshots"), cap, due_seconds, list(own), list(own.values())
+        )
         return [QueueSnapshot(**dict(row)) for row in rows]
+
+    async def free_connections(self) -> int:
+        """Return how many more connections the database takes."""
+        free: int = await self._db.fetchval(sql.load("connections_free"))
+        return free
 
     async def leases_by_pod(self, pod_uids: Sequence[str]) -> dict[str, int]:
         """Return how many tasks the workers of each pod have in hand; idle pods are left out."""

@@ -1,26 +1,34 @@
 -- Purpose: what the scaling decisions need of every queue, in one snapshot.
--- Parameters: $1 cap up to which waiting tasks are counted; $2 horizon in seconds for tasks due soon.
+-- Parameters: $1 cap up to which waiting tasks are counted; $2 horizon in seconds for tasks due soon,
+--   but for the queues named in $3 the one at the same place in $4.
 -- Locks: none.
 -- Plan: for each queue up to $1 entries of index ready_order; scheduled up to the horizon; leases;
---   the 10 s buckets of the last 5 minutes.
-WITH running AS (
+--   the 10 s buckets of the last 5 minutes. What arrives is what becomes claimable, so a task counts
+--   when it falls due, not when it was enqueued: each claim takes one off d_queued, and that is added.
+WITH asked AS (
+    SELECT q.id, coalesce(own.seconds, $2::double precision) AS due_seconds
+      FROM tidemill.queues q
+      LEFT JOIN unnest($3::text[], $4::double precision[]) AS own (name, seconds) ON own.name = q.name
+), running AS (
     SELECT queue_id, count(*) AS n FROM tidemill.leases GROUP BY queue_id
 ), soon AS (
-    SELECT queue_id, count(*) AS n FROM (
-        SELECT queue_id FROM tidemill.scheduled
-         WHERE run_at <= statement_timestamp() + make_interval(secs => $2::double precision)
+    SELECT s.queue_id, count(*) AS n FROM (
+        SELECT queue_id, run_at FROM tidemill.scheduled
+         WHERE run_at <= statement_timestamp() + make_interval(secs => (SELECT max(due_seconds) FROM asked))
          ORDER BY run_at LIMIT $1::integer) AS s
-     GROUP BY queue_id
+      JOIN asked a ON a.id = s.queue_id
+     WHERE s.run_at <= statement_timestamp() + make_interval(secs => a.due_seconds)
+     GROUP BY s.queue_id
 ), recent AS (
     SELECT queue_id,
-           sum(enqueued) FILTER (WHERE at > statement_timestamp() - interval '60 seconds') AS enqueued,
+           sum(arrived) FILTER (WHERE at > statement_timestamp() - interval '60 seconds') AS arrived,
            sum(ended) AS ended, sum(run_seconds) AS run_seconds
       FROM (
-        SELECT queue_id, bucket AS at, enqueued, succeeded + failed_attempts - recovered AS ended, run_seconds
+        SELECT queue_id, bucket AS at, started + d_queued AS arrived, succeeded + failed_attempts - recovered AS ended, run_seconds
           FROM tidemill.throughput
          WHERE resolution = '10s' AND bucket > statement_timestamp() - interval '5 minutes'
         UNION ALL
-        SELECT queue_id, at, enqueued, succeeded + failed_attempts - recovered, run_seconds
+        SELECT queue_id, at, started + d_queued, succeeded + failed_attempts - recovered, run_seconds
           FROM tidemill.throughput_deltas
          WHERE at > statement_timestamp() - interval '5 minutes'
       ) AS r GROUP BY queue_id
@@ -28,7 +36,7 @@ WITH running AS (
 SELECT q.name AS queue, q.paused OR q.owner_paused AS paused,
        head.n AS queued, coalesce(soon.n, 0) AS due_soon, coalesce(running.n, 0) AS running,
        greatest(0, coalesce(extract(epoch FROM statement_timestamp() - head.ready_at), 0))::double precision AS oldest_seconds,
-       coalesce(recent.enqueued, 0)::double precision / 60 AS arrival_per_second,
+       greatest(0, coalesce(recent.arrived, 0))::double precision / 60 AS arrival_per_second,
        CASE WHEN recent.ended > 0 THEN recent.run_seconds / recent.ended END::double precision AS mean_run_seconds,
        l.max_running
   FROM tidemill.queues q
