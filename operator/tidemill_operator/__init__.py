@@ -7,7 +7,9 @@ Who does what:
     queues      what was read from the database, all queues at once
     reconcile   the loop: one full picture a turn
     member      one TaskQueue's part of a turn
-    decision    how many workers, a pure function (policy, memory: its other inputs)
+    sizing      what decisions are made from (connections: those left), and their memory
+    decision    how many workers, a pure function (need: its rules; policy, memory: its inputs)
+    simulation  the decision played over loads
     targets     the Deployment behind a TaskQueue (resources: its builder)
     status      the TaskQueue's status as a value (report: writing it, events, metrics)
     kube        the Kubernetes API, errors translated (login: the account)
