@@ -19,6 +19,7 @@ from tidemill_operator.policy import Mode, mode_of
 from tidemill_operator.problems import CannotAct, Problem
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, Scaling
+from tidemill_operator.rivals import Rivals
 from tidemill_operator.sizing import Situation, Sizing
 from tidemill_operator.sparing import Sparing
 from tidemill_operator.status import Outcome
@@ -47,6 +48,7 @@ class Member:
         self._sizing = sizing
         self._sparing = sparing
         self._target = target
+        self._rivals = Rivals()
         self._scaling: Scaling | None = None
 
     @property
@@ -86,6 +88,7 @@ class Member:
             decision=decision,
             problem=problem,
             database=look.problem,
+            conflict=self._rivals.message(look.now),
         )
 
     async def _configure(self, task_queue: Mapping[str, Any], look: Look) -> None:
@@ -113,6 +116,8 @@ class Member:
     ) -> tuple[Json, Decision]:
         found = await self._target.find(fresh=fresh)
         at = Situation(task_queue=task_queue, found=found, reading=reading, now=now)
+        if found is not None and at.mode is not Mode.OFF:
+            self._rivals.saw(found, now)
         decision = self._sizing.decide(at)
         deployment = await self._target.ensure(
             found, None if at.mode is Mode.OFF else decision.replicas
@@ -125,6 +130,7 @@ class Member:
         if at.mode is not Mode.OFF and decision.replicas != before:
             deployment = await self._target.scale(deployment, decision.replicas)
             self._scaling = Scaling(before, decision.replicas)
+            self._rivals.wrote(decision.replicas)
         started_from = 0 if found is None else before
         self._sizing.carried_out(decision, before=started_from, now=now)
         self._sizing.saw(deployment, now)

@@ -50,7 +50,7 @@ class Reporter:
         self._scaling = scaling
         self._written_at = float("-inf")
         self._recorded: tuple[Any, ...] | None = None
-        self._trouble: str | None = None
+        self._troubles = frozenset[str]()
 
     async def report(
         self, task_queue: Mapping[str, Any], outcome: Outcome, now: float, scaling: Scaling | None
@@ -105,14 +105,14 @@ class Reporter:
             message = f"{scaling.before} -> {scaling.after} replicas: {outcome.decision.reason}"
             log.info("%s: %s", _name(task_queue), message)
             await self._post(task_queue, "Normal", "Scaled", message)
-        trouble = outcome.problem or outcome.database
-        reason = trouble.reason if trouble else None
-        if trouble is not None and reason != self._trouble:
-            log.warning("%s: %s: %s", _name(task_queue), trouble.reason, trouble.message)
-            await self._post(task_queue, "Warning", trouble.reason, trouble.message)
-        elif trouble is None and self._trouble is not None:
-            log.info("%s: %s is over", _name(task_queue), self._trouble)
-        self._trouble = reason
+        troubles = _troubles(outcome)
+        for reason, text in troubles.items():
+            if reason not in self._troubles:
+                log.warning("%s: %s: %s", _name(task_queue), reason, text)
+                await self._post(task_queue, "Warning", reason, text)
+        for reason in self._troubles - troubles.keys():
+            log.info("%s: %s is over", _name(task_queue), reason)
+        self._troubles = frozenset(troubles)
 
     async def _post(
         self, task_queue: Mapping[str, Any], kind: str, reason: str, message: str
@@ -135,6 +135,16 @@ class Reporter:
             READY.labels(*labels).set(ready_of(outcome.deployment))
         if scaling is not None:
             SCALINGS.labels(*labels).inc()
+
+
+def _troubles(outcome: Outcome) -> dict[str, str]:
+    """Return what a person should know of, message by reason."""
+    found = dict[str, str]()
+    if (trouble := outcome.problem or outcome.database) is not None:
+        found[trouble.reason] = trouble.message
+    if outcome.conflict is not None:
+        found["ScalerConflict"] = outcome.conflict
+    return found
 
 
 def _told_before(task_queue: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -26,7 +26,10 @@ _DEFAULT_REPLICAS = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one look at one TaskQueue. `database` tells why the queue was not read."""
+    """What became of one look at one TaskQueue.
+
+    `database` tells why the queue was not read, `conflict` who else sets the replicas.
+    """
 
     mode: Mode
     reading: Reading | None
@@ -34,6 +37,7 @@ class Outcome:
     decision: Decision | None = None
     problem: Problem | None = None
     database: Problem | None = None
+    conflict: str | None = None
 
 
 def status_of(task_queue: Mapping[str, Any], outcome: Outcome, now: float) -> Json:
@@ -106,6 +110,7 @@ def _conditions(
         "Ready": _ready(task_queue["spec"], outcome, status),
         "ScalingActive": _scaling_active(task_queue, outcome),
         "DatabaseReachable": _database_reachable(outcome),
+        "ScalerConflict": _scaler_conflict(outcome),
     }
     generation = task_queue["metadata"]["generation"]
     return [
@@ -160,6 +165,12 @@ def _database_reachable(outcome: Outcome) -> tuple[str, str, str]:
     if outcome.database is not None:
         return "False", outcome.database.reason, outcome.database.message
     return "True", "Reachable", "the queue is read"
+
+
+def _scaler_conflict(outcome: Outcome) -> tuple[str, str, str]:
+    if outcome.conflict is not None:
+        return "True", "ReplicasChanged", outcome.conflict
+    return "False", "NoConflict", "nobody else has set the replicas lately"
 
 
 def _since(value: str, old: Mapping[str, Any] | None, now: float) -> str:

@@ -63,6 +63,7 @@ def test_it_tells_figures_pods_decision_and_memory() -> None:
         "Ready": ("True", "WorkersReady"),
         "ScalingActive": ("True", "Active"),
         "DatabaseReachable": ("True", "Reachable"),
+        "ScalerConflict": ("False", "NoConflict"),
     }
 
 
@@ -74,6 +75,12 @@ def test_what_is_not_known_now_keeps_its_last_value() -> None:
     assert status["queued"] == 12
     assert conditions(status)["DatabaseReachable"] == ("False", "DatabaseUnavailable")
     assert conditions(status)["ScalingActive"] == ("False", "DatabaseUnavailable")
+
+
+def test_a_second_scaler_is_told_as_a_condition() -> None:
+    status = status_of(task_queue(), outcome(conflict="keda set the replicas"), NOW)
+    assert conditions(status)["ScalerConflict"] == ("True", "ReplicasChanged")
+    assert status["conditions"][-1]["message"] == "keda set the replicas"
 
 
 def test_a_problem_is_the_reason_of_ready_and_of_the_decision() -> None:

@@ -86,6 +86,25 @@ def test_the_oldest_of_two_for_one_queue_is_served_and_the_other_takes_over(
     )
 
 
+def test_a_second_scaler_on_the_same_target_is_named(
+    clean: ControlPlane,
+    operator: Operator,  # noqa: ARG001  it runs
+    database_url: str,
+) -> None:
+    clean.apply(plain_deployment("contested", replicas=0))
+    spec = {"scaleTargetRef": {"name": "contested"}, "scaling": QUICK}
+    clean.apply(task_queue("contested", spec))
+    enqueue(database_url, "contested", 10)
+    until(lambda: clean.replicas("contested") == 2, seconds=20, what="two workers")
+    wait_reason(clean, "contested", "NoConflict", "ScalerConflict")
+    clean.run("scale", "deployment/contested", "--replicas=7")
+    message = wait_reason(clean, "contested", "ReplicasChanged", "ScalerConflict")
+    assert message.startswith("kubectl set the replicas of Deployment contested from 2 to 7 at ")
+    until(lambda: clean.replicas("contested") == 2, seconds=20, what="ours again")
+    warned = clean.get("events", "--field-selector", "involvedObject.name=contested")
+    assert "ScalerConflict" in {each["reason"] for each in warned}
+
+
 def test_two_for_one_target_are_told(
     clean: ControlPlane,
     operator: Operator,  # noqa: ARG001  it runs
@@ -195,7 +214,7 @@ def test_an_operator_killed_and_started_again_goes_on(
     until(lambda: clean.status("again").get("queued") == 5, seconds=60, what="seen by the second")
     # The window that the first one began still holds.
     assert clean.replicas("again") == 8
-    assert "not over" in clean.status("again")["lastDecision"]["reason"]
+    assert "8 were called for in the last 600 s" in clean.status("again")["lastDecision"]["reason"]
 
 
 def test_what_a_task_queue_owned_is_let_go_even_if_it_went_unseen(

@@ -65,6 +65,7 @@ def test_the_status_tells_figures_decision_and_conditions(
         "Ready": ("False", "WorkersStarting"),
         "ScalingActive": ("True", "Active"),
         "DatabaseReachable": ("True", "Reachable"),
+        "ScalerConflict": ("False", "NoConflict"),
     }
     cells = clean.run("get", "tq", "told", "--no-headers").split()
     assert cells[:2] == ["told", "11"]
