@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL: Final = "tidemill"
 CANCEL_CHANNEL: Final = "tidemill_cancel"
-"""Carries the id of a worker that holds tasks which somebody asked to cancel."""
+"""Carries the id of a worker that was marked, or holds tasks which somebody asked to cancel."""
 
 HINT_SECONDS: Final = 0.05
 CHECK_SECONDS: Final = 10.0

@@ -11,6 +11,7 @@ Who does what:
     decision    how many workers, a pure function (need: its rules; policy, memory: its inputs)
     simulation  the decision played over loads
     rivals      who else sets the replicas
+    retiring    takes workers away (retirement: which; pods: what Kubernetes would take)
     targets     the Deployment behind a TaskQueue (resources: its builder)
     status      the TaskQueue's status as a value (report: writing it, events, metrics)
     kube        the Kubernetes API, errors translated (login: the account)

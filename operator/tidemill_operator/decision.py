@@ -75,6 +75,26 @@ def decide(observation: Observation, policy: Policy, memory: Memory) -> Decision
     return steps.decided()
 
 
+def hold(decision: Decision, replicas: int, clamp: Clamp | None, before: Memory) -> Decision:
+    """Return the decision that ends at `replicas`, as far as can be gone now, because of `clamp`.
+
+    `before` is the memory that it was made from: one that takes nothing away is no step down.
+    """
+    if replicas == decision.replicas or clamp is None:
+        return decision
+    lowered_at = decision.memory.lowered_at
+    if replicas == decision.inputs.get("replicas"):
+        lowered_at = before.lowered_at
+    reason, _, _ = decision.reason.rpartition(": ")
+    return replace(
+        decision,
+        replicas=replicas,
+        reason=f"{reason}; {clamp.sentence}: {_replicas(replicas)}",
+        clamps=(*decision.clamps, clamp),
+        memory=replace(decision.memory, lowered_at=lowered_at),
+    )
+
+
 class _Steps:
     """One decision in the making: a result that each step may change, naming itself."""
 

@@ -19,9 +19,10 @@ from tidemill_operator.policy import Mode, mode_of
 from tidemill_operator.problems import CannotAct, Problem
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, Scaling
+from tidemill_operator.resources import drain_seconds
+from tidemill_operator.retiring import Retiring, Terms
 from tidemill_operator.rivals import Rivals
 from tidemill_operator.sizing import Situation, Sizing
-from tidemill_operator.sparing import Sparing
 from tidemill_operator.status import Outcome
 from tidemill_operator.targets import Target, replicas_of
 
@@ -39,14 +40,14 @@ class Member:
         queues: Queues,
         reporter: Reporter,
         sizing: Sizing,
-        sparing: Sparing,
+        retiring: Retiring,
         target: Target,
     ) -> None:
         """Take the parts."""
         self._queues = queues
         self._reporter = reporter
         self._sizing = sizing
-        self._sparing = sparing
+        self._retiring = retiring
         self._target = target
         self._rivals = Rivals()
         self._scaling: Scaling | None = None
@@ -55,6 +56,11 @@ class Member:
     def start_seconds(self) -> float | None:
         """How long a new worker took to become ready lately; None when that was never seen."""
         return self._sizing.start_seconds
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the next look should come soon: workers are on their way out."""
+        return self._retiring.hurried
 
     async def look(self, task_queue: Mapping[str, Any], assignment: Assignment, look: Look) -> None:
         """Bring the TaskQueue's workers to where they should be, and say so.
@@ -125,8 +131,9 @@ class Member:
         before = replicas_of(deployment)
         if found is None and before > 0:
             self._scaling = Scaling(0, before)
-        if at.mode is not Mode.OFF and 0 < decision.replicas < before:
-            decision = await self._spare(at, deployment, decision)
+        lowering = decision.replicas < before or self._retiring.marked
+        if lowering and at.mode is not Mode.OFF and reading is not None:
+            decision = await self._retire(at, deployment, decision)
         if at.mode is not Mode.OFF and decision.replicas != before:
             deployment = await self._target.scale(deployment, decision.replicas)
             self._scaling = Scaling(before, decision.replicas)
@@ -136,15 +143,13 @@ class Member:
         self._sizing.saw(deployment, now)
         return deployment, decision
 
-    async def _spare(
+    async def _retire(
         self, at: Situation, deployment: Mapping[str, Any], decision: Decision
     ) -> Decision:
-        """Have the idle pods go first; where we decide, let no busy one go (protectBusy)."""
-        protects = part(at.task_queue, "spec", "scaling").get("protectBusy", True)
-        if at.mode is Mode.OPERATOR and protects:
-            return self._sizing.decide(at, busy=await self._sparing.mark_busy(deployment))
-        try:
-            await self._sparing.mark_busy(deployment)
-        except TidemillError as error:
-            log.warning("busy pods not marked, any may go: %s", error)
-        return decision
+        """Have idle workers go first; where we decide, let no busy one go (protectBusy)."""
+        spec = at.task_queue["spec"]
+        protects = part(spec, "scaling").get("protectBusy", True)
+        drain = float(drain_seconds(part(spec, "worker")))
+        terms = Terms(hold=at.mode is Mode.OPERATOR, patience=None if protects else drain)
+        allowed = await self._retiring.pass_over(deployment, decision.replicas, terms)
+        return self._sizing.hold(decision, allowed.replicas, allowed.clamp)

@@ -26,8 +26,8 @@ from tidemill_operator.problems import CannotAct
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, forget_metrics
 from tidemill_operator.resources import queue_of
+from tidemill_operator.retiring import Retiring
 from tidemill_operator.sizing import Sizing
-from tidemill_operator.sparing import Sparing
 from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target, replicas_of
 from tidemill_operator.troubles import Troubles
 from tidemill_operator.view import View, key_of, uid_of
@@ -39,6 +39,9 @@ LIST_SECONDS = 60.0
 
 LEAST_PAUSE_SECONDS = 0.1
 """Least time between two turns, however much happens."""
+
+HURRY_SECONDS = 0.4
+"""Time until the next turn while workers are about to show themselves unready."""
 
 AT_ONCE = 8
 
@@ -56,6 +59,7 @@ class Reconciler(Loop):
         self._settings = settings
         self._kube = kube
         self._scaling = store.scaling
+        self._marks = store.marks
         self._queues = Queues(store)
         self._connections = Connections()
         self._members: dict[str, Member] = {}
@@ -76,9 +80,16 @@ class Reconciler(Loop):
 
     def wake(self) -> None:
         """Turn soon, but leave a pause: a burst of events is one turn."""
-        if self._woken is None:
-            pause = max(0.0, LEAST_PAUSE_SECONDS - self.seconds_since_progress)
-            self._woken = asyncio.get_running_loop().call_later(pause, self._wake_now)
+        self._wake_after(max(0.0, LEAST_PAUSE_SECONDS - self.seconds_since_progress))
+
+    def _wake_after(self, seconds: float) -> None:
+        """Turn after so long, or earlier where that was asked for."""
+        loop = asyncio.get_running_loop()
+        if self._woken is not None:
+            if self._woken.when() <= loop.time() + seconds:
+                return
+            self._woken.cancel()
+        self._woken = loop.call_later(seconds, self._wake_now)
 
     def _wake_now(self) -> None:
         self._woken = None
@@ -167,7 +178,10 @@ class Reconciler(Loop):
         name = "/".join(key_of(task_queue))
         async with limit:
             try:
-                await self._member(task_queue).look(task_queue, assignment, look)
+                member = self._member(task_queue)
+                await member.look(task_queue, assignment, look)
+                if member.hurried:
+                    self._wake_after(HURRY_SECONDS)
             except KubeConflict as error:
                 log.debug("%s: looked at a stale state, looking again: %s", name, error)
                 self.wake()
@@ -189,7 +203,7 @@ class Reconciler(Loop):
                 queues=self._queues,
                 reporter=Reporter(self._kube, self.view, self._scaling),
                 sizing=Sizing(task_queue, self._settings, self._connections),
-                sparing=Sparing(self._kube, self._scaling),
+                retiring=Retiring(self._kube, self._marks),
                 target=self._target(task_queue),
             )
         return self._members[uid]

@@ -7,9 +7,9 @@ from typing import Any
 from tidemill.settings import Settings
 from tidemill_operator.body import part
 from tidemill_operator.connections import Connections, connections_per_replica
-from tidemill_operator.decision import Decision, Observation, decide
+from tidemill_operator.decision import Decision, Observation, decide, hold
 from tidemill_operator.memory import Memory
-from tidemill_operator.need import Reading
+from tidemill_operator.need import Clamp, Reading
 from tidemill_operator.policy import Mode, Policy, mode_of
 from tidemill_operator.targets import ready_of, replicas_of
 from tidemill_operator.view import uid_of
@@ -50,8 +50,8 @@ class Sizing:
         """How long a new replica took to become ready lately; None when that was never seen."""
         return self._memory.start_seconds
 
-    def decide(self, at: Situation, *, busy: int | None = None) -> Decision:
-        """Return what the TaskQueue's mode makes of `at`, with `busy` workers where known."""
+    def decide(self, at: Situation) -> Decision:
+        """Return what the TaskQueue's mode makes of `at`."""
         spec = at.task_queue["spec"]
         policy = self._policy(spec)
         # A Deployment that is still to be made starts from the fewest replicas.
@@ -62,12 +62,12 @@ class Sizing:
         if at.mode is Mode.EXTERNAL:
             asked = spec.get("replicas", 1)
             return self._ruled(at.mode, asked, f"spec.replicas asks for {asked}")
-        return self._decide(at, policy, present, busy)
+        return self._decide(at, policy, present)
 
     def _ruled(self, mode: Mode, replicas: int, reason: str) -> Decision:
         return Decision(replicas=replicas, rule=mode.value, reason=reason, memory=self._memory)
 
-    def _decide(self, at: Situation, policy: Policy, present: int, busy: int | None) -> Decision:
+    def _decide(self, at: Situation, policy: Policy, present: int) -> Decision:
         uid, ready = uid_of(at.task_queue), 0 if at.found is None else ready_of(at.found)
         each = policy.connections_per_replica
         observation = Observation(
@@ -75,7 +75,6 @@ class Sizing:
             replicas=present,
             ready=ready,
             reading=at.reading,
-            busy=busy,
             free_connections=self._connections.left_for(uid, max(0, present - ready) * each),
         )
         decision = decide(observation, policy, self._memory)
@@ -85,6 +84,10 @@ class Sizing:
     def _policy(self, spec: Mapping[str, Any]) -> Policy:
         each = connections_per_replica(spec, self._settings)
         return replace(Policy.of(spec), connections_per_replica=each)
+
+    def hold(self, decision: Decision, replicas: int, clamp: Clamp | None) -> Decision:
+        """Return the decision that ends at `replicas`, as far as can be gone now."""
+        return hold(decision, replicas, clamp, self._memory)
 
     def carried_out(self, decision: Decision, *, before: int, now: float) -> None:
         """Remember a decision that found `before` replicas and has been written."""

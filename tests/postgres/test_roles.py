@@ -17,6 +17,7 @@ from tidemill.models import NewTask, TaskType, WorkerIdentity
 from tidemill.retry import RetryPolicy
 from tidemill.states import Outcome
 from tidemill.store import Store
+from tidemill.store.marks import Marks
 from tidemill.store.queues import Owner, QueueSettings
 from tidemill.store.retention import Keep
 from tidemill.store.scaling import DecisionRecord
@@ -189,8 +190,10 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
     await theirs.queues.configure("q", QueueSettings(max_running=3, paused=True), owner)
     await theirs.queues.configure("q", QueueSettings(), owner)
     await theirs.queues.disown("u")
-    await operator.execute("SELECT FROM tidemill.workers WHERE id = $1 FOR UPDATE", worker.id)
-    await operator.execute("UPDATE tidemill.workers SET draining = true, mark_term = 2")
+    await theirs.marks.workers_of(["pod"])
+    assert await theirs.marks.write(Marks(cordon=[worker.id]), term=1) == set()
+    assert await theirs.marks.write(Marks(unmark=[worker.id]), term=1) == set()
+    assert await theirs.marks.write(Marks(force=[worker.id]), term=2) == {worker.id}
     assert await theirs.workers.expire([worker.id]) == 1
     assert (await store.upkeep.recover(10, 3)).total() == 1
     for refused in (

@@ -149,7 +149,8 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     "fold_lock": "an advisory lock",
     "notify": "no table",
     "partitions_ensure": "the catalogue",
-    "pod_leases": _SMALL + "; then as worker_expire",
+    "pod_workers": _SMALL + "; then as worker_expire",
+    "workers_drain": _SMALL + "; then as worker_expire",
     **dict.fromkeys(
         (
             "limits_draw",
@@ -174,6 +175,9 @@ NOT_TESTED: Final[Mapping[str, str]] = {
             "types_register",
             "worker_epoch",
             "worker_leave",
+            "workers_cordon",
+            "workers_lock",
+            "workers_unmark",
             "worker_predecessors",
             "worker_process",
             "worker_queues",

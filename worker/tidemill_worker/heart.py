@@ -88,6 +88,7 @@ class Heart(Service):
         self._wake: asyncio.Event | None = None
         self._stopping = False
         self._cancels = False
+        self._marks = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beaten_at = time.monotonic()
         self._failing = False
@@ -126,8 +127,8 @@ class Heart(Service):
             log.warning("the heart does not stop: its thread is left behind")
 
     def look_for_cancels(self) -> None:
-        """Ask the database now, rather than at the next heartbeat, which tasks to cancel."""
-        self._cancels = True
+        """Ask the database now, not at the next heartbeat, which tasks to cancel, and for marks."""
+        self._cancels = self._marks = True
         self._rouse()
 
     def _rouse(self) -> None:
@@ -210,7 +211,8 @@ class Heart(Service):
         for lease_seconds, runs in self._due(now).items():
             for start in range(0, len(runs), BATCH):
                 await self._extend(store, home, runs[start : start + BATCH], lease_seconds)
-        if now - self._beaten_at >= self._interval() or self._failing:
+        if self._marks or now - self._beaten_at >= self._interval() or self._failing:
+            self._marks = False  # asked for again while we ask: it is asked again
             state = await store.workers.heartbeat(self._worker())
             metrics.HEARTBEATS.labels("ok").inc()
             self._beaten_at = now

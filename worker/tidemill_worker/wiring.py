@@ -71,7 +71,7 @@ class Wiring:
         self.heart = self._make_heart(settings)
 
     def hear_cancel(self, worker_id: str) -> None:
-        """Hear that somebody cancels a task of that worker ('': of any)."""
+        """Hear that somebody cancels a task of that worker ('': of any), or has marked it."""
         if worker_id in {"", str(self.registration.worker.id)}:
             self.heart.look_for_cancels()
 

@@ -10,6 +10,7 @@ from tidemill.store.dead_letters import DeadLetterStore
 from tidemill.store.endings import EndingStore
 from tidemill.store.leases import LeaseStore
 from tidemill.store.listing import ListingStore
+from tidemill.store.marks import MarkStore
 from tidemill.store.queues import QueueStore
 from tidemill.store.retention import RetentionStore
 from tidemill.store.scaling import ScalingStore
@@ -37,6 +38,7 @@ class Store:
     endings: EndingStore
     strangers: StrangerStore
     workers: WorkerStore
+    marks: MarkStore
     types: TypeStore
     queues: QueueStore
     stats: StatsStore
@@ -61,6 +63,7 @@ class Store:
             endings=EndingStore(db),
             strangers=StrangerStore(db),
             workers=WorkerStore(db),
+            marks=MarkStore(db),
             types=TypeStore(db),
             queues=QueueStore(db),
             stats=StatsStore(db),

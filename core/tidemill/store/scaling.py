@@ -63,11 +63,6 @@ class ScalingStore:
         free: int = await self._db.fetchval(sql.load("connections_free"))
         return free
 
-    async def leases_by_pod(self, pod_uids: Sequence[str]) -> dict[str, int]:
-        """Return how many tasks the workers of each pod have in hand; idle pods are left out."""
-        rows = await self._db.fetch(sql.load("pod_leases"), pod_uids)
-        return {row["pod_uid"]: row["leases"] for row in rows}
-
     async def record(self, decision: DecisionRecord) -> None:
         """Keep a decision; call it only for one that changed."""
         await self._db.execute(

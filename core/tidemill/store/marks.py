@@ -1,0 +1,73 @@
+"""Marks on workers that are to go: draining and cordoned. Set by whoever scales them.
+
+A draining worker claims nothing and shows itself unready; only one without tasks in hand gets the
+mark, and no claim can slip past it. A cordoned one claims nothing either, but stays ready and goes
+on with what it has. Each mark carries the term of who set it: an older one is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidemill import sql
+from tidemill.db import Database, Session
+
+
+@dataclass(frozen=True, slots=True)
+class PodWorker:
+    """A worker process of a pod: its marks, and how many tasks it has in hand."""
+
+    id: int
+    pod_uid: str
+    draining: bool
+    cordoned: bool
+    leases: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Workers by the mark they are to have; `force` drains also those with tasks in hand."""
+
+    drain: Sequence[int] = ()
+    force: Sequence[int] = ()
+    cordon: Sequence[int] = ()
+    unmark: Sequence[int] = ()
+
+    @property
+    def workers(self) -> list[int]:
+        """All of them."""
+        return sorted({*self.drain, *self.force, *self.cordon, *self.unmark})
+
+
+class MarkStore:
+    """Marks on the workers of `db`."""
+
+    def __init__(self, db: Database) -> None:
+        """Work on `db`."""
+        self._db = db
+
+    async def workers_of(self, pod_uids: Sequence[str]) -> list[PodWorker]:
+        """Return the workers of these pods that have not left."""
+        rows = await self._db.fetch(sql.load("pod_workers"), list(pod_uids))
+        return [PodWorker(**dict(row)) for row in rows]
+
+    async def write(self, marks: Marks, *, term: int) -> frozenset[int]:
+        """Set the marks; return the workers that are draining by it.
+
+        Missing are those that have a task in hand by now, and those marked by a later term.
+        """
+        if not marks.workers:
+            return frozenset()
+
+        async def act(session: Session) -> frozenset[int]:
+            await session.fetch(sql.load("workers_lock"), marks.workers)
+            await session.fetch(sql.load("workers_unmark"), list(marks.unmark), term)
+            await session.fetch(sql.load("workers_cordon"), list(marks.cordon), term)
+            drain = sql.load("workers_drain")
+            idle = await session.fetch(drain, list(marks.drain), term, False)
+            busy = await session.fetch(drain, list(marks.force), term, True)
+            return frozenset(row["id"] for row in (*idle, *busy))
+
+        draining = await self._db.retrying(act)
+        # Outside the transaction: a notification takes a lock of the whole server at commit.
+        await self._db.execute(sql.load("cancel_notify"), marks.workers)
+        return draining
