@@ -45,7 +45,10 @@ async def test_pods_with_tasks_in_hand_stay_and_the_idle_ones_go(
     until(lambda: len(pods()) == 2, seconds=60, what="the idle ones are gone")
     assert pods() == busy
     until(
-        lambda: "workers have tasks in hand and are kept" in clean.run("get", "tq", "busy", "-o", "wide"),
+        lambda: (
+            "workers have tasks in hand and are kept"
+            in clean.run("get", "tq", "busy", "-o", "wide")
+        ),
         seconds=60,
         what="says why there are still two",
     )
