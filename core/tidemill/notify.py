@@ -24,6 +24,9 @@ CHANNEL: Final = "tidemill"
 CANCEL_CHANNEL: Final = "tidemill_cancel"
 """Carries the id of a worker that was marked, or holds tasks which somebody asked to cancel."""
 
+RECOVER_CHANNEL: Final = "tidemill_recover"
+"""Says that leases of a worker that is known to be dead have expired."""
+
 HINT_SECONDS: Final = 0.05
 CHECK_SECONDS: Final = 10.0
 

@@ -4,6 +4,7 @@ Who does what:
 
     watch       kopf: feeds the view from the cluster's watches
     view        what was seen of the cluster
+    deaths      which worker pods have died
     queues      what was read from the database, all queues at once
     reconcile   the loop: one full picture a turn
     member      one TaskQueue's part of a turn

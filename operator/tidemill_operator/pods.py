@@ -7,11 +7,11 @@ from typing import Any
 
 from tidemill.store.marks import PodWorker
 from tidemill_operator.body import part, parts
+from tidemill_operator.deaths import ENDED
 from tidemill_operator.view import uid_of
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 READY_PATH = "/readyz"
-ENDED = ("Succeeded", "Failed")
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 

@@ -45,6 +45,9 @@ HURRY_SECONDS = 0.4
 
 AT_ONCE = 8
 
+TERM = 1
+"""The term of marks, until operators take turns."""
+
 TURNS = Counter("tidemill_operator_turns_total", "Turns of the loop")
 TURN_SECONDS = Histogram("tidemill_operator_turn_seconds", "How long a turn took")
 ERRORS = Counter("tidemill_operator_errors_total", "Looks at a TaskQueue that failed", ["error"])
@@ -127,6 +130,7 @@ class Reconciler(Loop):
             self._waiting = frozenset(each.queue for each in look.snapshots if each.queued)
         task_queues = self.view.task_queues
         assigned = assign(task_queues)
+        await self._bury()
         for gone in self.view.take_gone():
             await self._say_farewell(gone)
         if look.problem is None:
@@ -203,7 +207,7 @@ class Reconciler(Loop):
                 queues=self._queues,
                 reporter=Reporter(self._kube, self.view, self._scaling),
                 sizing=Sizing(task_queue, self._settings, self._connections),
-                retiring=Retiring(self._kube, self._marks),
+                retiring=Retiring(self._kube, self._marks, term=TERM),
                 target=self._target(task_queue),
             )
         return self._members[uid]
@@ -227,6 +231,26 @@ class Reconciler(Loop):
             self.view.put_back_gone(gone)
             return
         self._vanished.add(uid_of(gone))
+
+    async def _bury(self) -> None:
+        """Have the tasks of dead pods run again now, not when their leases expire."""
+        deaths = self.view.take_deaths()
+        if not deaths:
+            return
+        try:
+            found = await self._marks.workers_of([each.pod_uid for each in deaths])
+            dead = [
+                worker
+                for worker in found
+                if any(each.took(worker.pod_uid, worker.container) for each in deaths)
+            ]
+            if dead:
+                expired = await self._marks.bury([each.id for each in dead], term=TERM)
+                pods = sorted({each.pod_uid for each in dead})
+                log.info("workers died: %d tasks run again now", expired, extra={"pods": pods})
+        except TidemillError as error:
+            self.view.put_back_deaths(deaths)
+            log.warning("tasks of dead workers not given back yet: %s", error)
 
     async def _disown(self, present: Collection[str]) -> None:
         """Let go of the queue settings that vanished TaskQueues owned."""

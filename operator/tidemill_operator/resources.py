@@ -17,6 +17,8 @@ API_VERSION = "tidemill.dev/v1alpha1"
 KIND = "TaskQueue"
 LABEL = "tidemill.dev/taskqueue"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "tidemill-operator"}
+WORKER_LABEL = "tidemill.dev/worker"
+"""On each pod that runs a worker: by it the operator sees them die."""
 CONTAINER = "worker"
 PROBE_PORT = 8081
 GRACE_BEYOND_DRAIN_SECONDS = 10
@@ -97,7 +99,9 @@ def deployment(
     spec: Json = {
         "selector": {"matchLabels": selector_labels(task_queue)},
         "revisionHistoryLimit": 3,
-        "template": _pod_template(task_queue, labels | MANAGED_BY, defaults),
+        "template": _pod_template(
+            task_queue, labels | MANAGED_BY | {WORKER_LABEL: "true"}, defaults
+        ),
     }
     if replicas is not None:
         spec["replicas"] = replicas

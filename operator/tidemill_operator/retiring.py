@@ -76,7 +76,7 @@ class _Since:
 class Retiring:
     """Takes the workers of one target away."""
 
-    def __init__(self, kube: Kube, marks: MarkStore, *, term: int = 1) -> None:
+    def __init__(self, kube: Kube, marks: MarkStore, *, term: int) -> None:
         """Marks may be there from before: the first pass looks."""
         self._kube = kube
         self._marks = marks

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tidemill_operator.body import part
+from tidemill_operator.deaths import Death, Deaths
 
 Json = dict[str, Any]
 Key = tuple[str, str]
@@ -36,6 +37,7 @@ class View:
         self._task_queues: dict[str, Json] = {}
         self._deployments: dict[Key, Json] = {}
         self._gone: dict[str, Json] = {}
+        self._deaths = Deaths()
         self._seen_during_list: set[str] = set()
         self.complete = False
         """Whether all TaskQueues are known: before that, nobody can tell a duplicate."""
@@ -72,6 +74,19 @@ class View:
         elif before is None or uid_of(before) != uid_of(body) or _newer(body, before):
             self._deployments[key] = body
             self._on_change()
+
+    def see_pod(self, body: Json, *, deleted: bool = False) -> None:
+        """Take over a worker pod from a watch: only its death matters."""
+        if self._deaths.see(body, deleted=deleted):
+            self._on_change()
+
+    def take_deaths(self) -> list[Death]:
+        """Return the pods and containers that died since the last call."""
+        return self._deaths.take()
+
+    def put_back_deaths(self, deaths: Iterable[Death]) -> None:
+        """Return deaths that could not be acted on, to be taken again."""
+        self._deaths.put_back(deaths)
 
     def begin_list(self) -> None:
         """Note that a full list is under way: what is seen from now on is newer than it."""

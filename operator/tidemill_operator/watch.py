@@ -13,7 +13,7 @@ import kopf
 from kubernetes import client
 
 from tidemill_operator.login import connection_info
-from tidemill_operator.resources import MANAGED_BY
+from tidemill_operator.resources import MANAGED_BY, WORKER_LABEL
 from tidemill_operator.view import DELETED, View
 
 GROUP, VERSION, PLURAL = "tidemill.dev", "v1alpha1", "taskqueues"
@@ -39,7 +39,11 @@ def registry_for(view: View, configuration: client.Configuration) -> kopf.Operat
     async def deployment(event: kopf.RawEvent, **_: Any) -> None:
         view.see_deployment(_body(event), deleted=event["type"] == DELETED)
 
-    del login, task_queue, deployment  # the registry holds them
+    @kopf.on.event("", "v1", "pods", registry=registry)
+    async def pod(event: kopf.RawEvent, **_: Any) -> None:
+        view.see_pod(_body(event), deleted=event["type"] == DELETED)
+
+    del login, task_queue, deployment, pod  # the registry holds them
     return registry
 
 
@@ -56,6 +60,7 @@ def settings() -> kopf.OperatorSettings:
     # The server filters: Deployments that are none of ours never reach us.
     selector = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
     chosen.watching.label_selectors["apps", "v1", "deployments"] = selector
+    chosen.watching.label_selectors["", "v1", "pods"] = WORKER_LABEL
     chosen.persistence.finalizer = f"{PREFIX}/unused"
     chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
     chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)

@@ -194,7 +194,7 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
     assert await theirs.marks.write(Marks(cordon=[worker.id]), term=1) == set()
     assert await theirs.marks.write(Marks(unmark=[worker.id]), term=1) == set()
     assert await theirs.marks.write(Marks(force=[worker.id]), term=2) == {worker.id}
-    assert await theirs.workers.expire([worker.id]) == 1
+    assert await theirs.marks.bury([worker.id], term=2) == 1
     assert (await store.upkeep.recover(10, 3)).total() == 1
     for refused in (
         "DELETE FROM tidemill.leases",

@@ -94,3 +94,15 @@ async def test_no_claim_slips_past_a_drain(store: Store, db: Database) -> None:
         await store.marks.write(Marks(unmark=ids), term=1)
         await db.execute("DELETE FROM tidemill.ready")
     assert drained_idle > 0
+
+
+async def test_leases_of_the_buried_expire_at_once_and_they_claim_nothing(store: Store) -> None:
+    dead, other = await worker(store, "a"), await worker(store, "b")
+    await storage.enqueue(store, 3)
+    (task,) = await storage.claim(store, dead, 1, lease_seconds=3600)
+    await storage.claim(store, other, 1, lease_seconds=3600)
+    assert await store.marks.bury([dead.id], term=1) == 1
+    assert await storage.claim(store, dead, 1) == []
+    assert (await store.upkeep.recover(10, 3)).total() == 1
+    assert not await store.leases.finish(storage.ends([task], Outcome.SUCCEEDED))
+    assert await store.marks.bury([dead.id], term=1) == 0

@@ -39,7 +39,8 @@ class Running:
     name: str
     port: int
     process: "subprocess.Popen[bytes]"
-    ready: bool | None = None
+    ready: bool = False
+    started: bool = False
 
     def asked(self) -> bool:
         """Return what its readiness probe says."""
@@ -53,7 +54,10 @@ class Running:
 
 @dataclass
 class Gone:
-    """What was seen of the pods that went: tasks in hand at that moment, pod by pod."""
+    """What was seen of the pods that went: tasks in hand at that moment, pod by pod.
+
+    One that went before it was ever ready counts as having none: nobody could have known of it.
+    """
 
     held: list[int] = field(default_factory=list[int])
 
@@ -99,6 +103,10 @@ class Kubelet:
             each.process.wait(timeout=30)
         self._client.close()
 
+    def kill(self, uid: str) -> None:
+        """Kill a pod's process, as a node that fails would."""
+        self._running[uid].process.kill()
+
     def check(self) -> int:
         """Return how many pods have gone; raises what ended the thread."""
         if self._error is not None:
@@ -108,7 +116,7 @@ class Kubelet:
     @property
     def ready(self) -> int:
         """How many pods are ready."""
-        return sum(bool(each.ready) for each in tuple(self._running.values()))
+        return sum(each.ready for each in tuple(self._running.values()))
 
     def _run(self) -> None:
         try:
@@ -124,15 +132,16 @@ class Kubelet:
         for uid in self._running.keys() - there.keys():
             self._end(uid, connection)
         for uid, name in there.items():
-            if uid not in self._running:
+            if uid in self._running:
+                self._tell(self._running[uid])
+            elif self._show(name, ready=False):  # no process runs in a pod that shows as pending
                 self._running[uid] = self._start(uid, name)
-            self._tell(self._running[uid])
         self._leaving = [each for each in self._leaving if each.process.poll() is None]
 
     def _end(self, uid: str, connection: "psycopg.Connection[Any]") -> None:
         (held,) = connection.execute(_HELD, [uid]).fetchone() or (0,)
-        self.gone.held.append(int(held))
         running = self._running.pop(uid)
+        self.gone.held.append(int(held) if running.started else 0)
         running.process.terminate()
         self._leaving.append(running)
 
@@ -158,13 +167,18 @@ class Kubelet:
 
     def _tell(self, running: Running) -> None:
         ready = running.asked()
-        if ready == running.ready:
-            return
-        condition = {"type": "Ready", "status": "True" if ready else "False"}
+        if ready != running.ready and self._show(running.name, ready=ready):
+            running.ready = ready
+        running.started |= ready
+
+    def _show(self, name: str, *, ready: bool) -> bool:
+        """Write the pod's condition; return whether the pod is still there."""
+        condition = {"type": "Ready", "status": str(ready)}
         body = {"status": {"phase": "Running", "conditions": [condition]}}
         try:
-            self._pods.patch_namespaced_pod_status(running.name, NAMESPACE, body)
+            self._pods.patch_namespaced_pod_status(name, NAMESPACE, body)
         except client.ApiException as error:
-            if error.status != 404:  # it went meanwhile
-                raise
-        running.ready = ready
+            if error.status == 404:  # it went meanwhile
+                return False
+            raise
+        return True

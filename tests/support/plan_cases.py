@@ -148,6 +148,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     "decisions_expire": "a decision is written only when it changes; kept a week",
     "fold_lock": "an advisory lock",
     "notify": "no table",
+    "recover_notify": "no table",
     "partitions_ensure": "the catalogue",
     "pod_workers": _SMALL + "; then as worker_expire",
     "workers_drain": _SMALL + "; then as worker_expire",

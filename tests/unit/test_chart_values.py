@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from deploy import crds
-from tests.support.chart import CHART, Chart, RefusedError, decoded, names, one, variables
+from tests.support.chart import CHART, Chart, Manifest, RefusedError, decoded, names, one, variables
+from tidemill_operator.resources import WORKER_LABEL
 
 EXTERNAL = {"database__mode": "external", "database__app__existingSecret": "mine"}
 
@@ -86,6 +87,20 @@ def test_each_login_has_its_own_secret(chart: Chart) -> None:
         data = decoded(one(made, "Secret", secret))
         address = "@tidemill-postgres.team.svc:5432/tidemill"
         assert data["url"] == f"postgresql://tidemill_{login}_login:{data['password']}{address}"
+
+
+def test_only_worker_pods_are_watched_for_their_death(chart: Chart) -> None:
+    labelled = {
+        made["metadata"]["name"]
+        for made in chart.render(worker__podLabels={"team": "ours"})
+        if WORKER_LABEL in pod_labels(made)
+    }
+    assert labelled == {"tidemill-worker"}
+
+
+def pod_labels(made: Manifest) -> Manifest:
+    found: Manifest = made.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
+    return found
 
 
 def test_generated_secrets_outlive_the_release(chart: Chart) -> None:

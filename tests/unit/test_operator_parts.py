@@ -102,7 +102,8 @@ def test_kopf_writes_nothing_and_the_server_filters_what_it_watches() -> None:
     assert chosen.scanning.disabled
     assert not chosen.posting.enabled
     assert list(chosen.watching.label_selectors.values()) == [
-        "app.kubernetes.io/managed-by=tidemill-operator"
+        "app.kubernetes.io/managed-by=tidemill-operator",
+        "tidemill.dev/worker",
     ]
 
 

@@ -33,7 +33,7 @@ def body(uid: str, *, phase: str = "Running", ready: bool = True, cost: str = ""
 def pod(
     uid: str, leases: int = 0, *, draining: bool = False, cordoned: bool = False, **more: Any
 ) -> Pod:
-    worker = PodWorker(int(uid), uid, draining, cordoned, leases)
+    worker = PodWorker(int(uid), uid, "worker", draining, cordoned, leases)
     return Pod(body(uid, **more), (worker,))
 
 
@@ -115,7 +115,7 @@ def test_ended_and_deleted_pods_are_not_counted() -> None:
     gone = body("1")
     gone["metadata"]["deletionTimestamp"] = "now"
     found = pods_of(
-        [gone, body("2", phase="Succeeded"), body("3")], [PodWorker(7, "3", False, False, 2)]
+        [gone, body("2", phase="Succeeded"), body("3")], [PodWorker(7, "3", None, False, False, 2)]
     )
     assert [(each.uid, each.leases) for each in found] == [("3", 2)]
 

@@ -5,17 +5,19 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from tidemill.app import App
 from tidemill.db import wait_for_database
 from tidemill.maintenance import duties
+from tidemill.maintenance.duties import Recoverer
 from tidemill.models import WorkerIdentity
-from tidemill.notify import CANCEL_CHANNEL, Listener
+from tidemill.notify import CANCEL_CHANNEL, RECOVER_CHANNEL, Listener
 from tidemill.schema import wait_for_schema
 from tidemill.sdk.resources import Opener
-from tidemill.service import Group
+from tidemill.service import Group, Loop
 from tidemill.settings import Settings
 from tidemill.store.remaining import Remaining, RemainingStore
 from tidemill_worker import metrics
@@ -209,6 +211,9 @@ class Worker:
         listener.subscribe(parts.dispatcher.hint)
         listener.subscribe(parts.hear_cancel, channel=CANCEL_CHANNEL)
         maintenance = duties(parts.store, settings, parts.hints.hint)
+        for each in maintenance:
+            if isinstance(each, Recoverer):
+                listener.subscribe(partial(_wake, each), channel=RECOVER_CHANNEL)
         self._background = Group([parts.hints, listener, *maintenance], name="worker")
         await self._background.start()
 
@@ -243,3 +248,7 @@ class Worker:
         await parts.finisher.stop()
         await parts.heart.stop()
         await parts.db.close(seconds=1.0)
+
+
+def _wake(loop: Loop, _: str) -> None:
+    loop.wake()

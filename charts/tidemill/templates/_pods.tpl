@@ -40,6 +40,9 @@ priorityClassName: {{ . }}
 {{- define "tidemill.podMetadata" -}}
 labels:
   {{- include "tidemill.labels" (list (index . 0) (index . 1)) | nindent 2 }}
+  {{- if eq (index . 1) "worker" }}
+  tidemill.dev/worker: "true"
+  {{- end }}
   {{- with (index . 2).podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -18,6 +18,7 @@ class PodWorker:
 
     id: int
     pod_uid: str
+    container: str | None
     draining: bool
     cordoned: bool
     leases: int
@@ -71,3 +72,20 @@ class MarkStore:
         # Outside the transaction: a notification takes a lock of the whole server at commit.
         await self._db.execute(sql.load("cancel_notify"), marks.workers)
         return draining
+
+    async def bury(self, workers: Sequence[int], *, term: int) -> int:
+        """Take it that these are dead: they claim nothing more, and their leases expire now.
+
+        Returns how many leases; whoever looks after expired ones is told to look now. A process
+        that lives all the same has lost them: it can record nothing.
+        """
+
+        async def act(session: Session) -> int:
+            await session.fetch(sql.load("workers_lock"), list(workers))
+            await session.fetch(sql.load("workers_drain"), list(workers), term, True)
+            return len(await session.fetch(sql.load("worker_expire"), list(workers)))
+
+        expired = await self._db.retrying(act)
+        if expired:
+            await self._db.execute(sql.load("recover_notify"))
+        return expired

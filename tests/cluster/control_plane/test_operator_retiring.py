@@ -28,6 +28,8 @@ def probed(name: str) -> dict[str, Any]:
         "periodSeconds": 1,
         "failureThreshold": 1,
     }
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    labels["tidemill.dev/worker"] = "true"
     return made
 
 
@@ -88,7 +90,44 @@ def test_no_busy_worker_is_stopped_while_load_goes_up_and_down(
         wanted, left = kubelet.check(), 0
         until(quiet, seconds=120, what="all tasks are done")
     found = outcomes(database_url)
-    # A pod may go while its worker is still to start: what that claims by then it gives back.
-    del found["released"]
+    # A pod may go while its worker is still to start: what that claims by then is given back, by
+    # itself or by the operator.
+    del found["released"], found["lease_expired"]
     assert found == {"succeeded": done}
     assert "Traceback" not in operator.said()
+
+
+def holder(url: str) -> str:
+    """Return the uid of the pod that runs a task; '' while none does."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT w.pod_uid FROM tidemill.leases l JOIN tidemill.workers w ON w.id = l.worker_id"
+        ).fetchone()
+        return str(found[0]) if found else ""
+
+
+def test_tasks_of_a_pod_that_dies_run_again_long_before_their_leases_end(
+    clean: ControlPlane,
+    operator: Operator,
+    database_url: str,
+) -> None:
+    clean.apply(probed("dying"))
+    scaling = {**QUICK, "minReplicas": 2, "maxReplicas": 2}
+    spec = {"scaleTargetRef": {"name": "dying"}, "scaling": scaling, "leaseSeconds": 3600}
+    clean.apply(task_queue("dying", spec))
+    arguments = ["--queue", "dying", "--concurrency", "1"]
+    with Kubelet(clean.kubeconfig, "app=dying", database_url, APP, arguments=arguments) as kubelet:
+        until(lambda: kubelet.ready == 2, seconds=120, what="two workers")
+        enqueue(database_url, "dying", [300.0])
+        first = until(lambda: holder(database_url), seconds=60, what="a worker runs it")
+        kubelet.kill(first)
+        name = next(
+            each["metadata"]["name"]
+            for each in clean.get("pods", "-l", "app=dying")
+            if each["metadata"]["uid"] == first
+        )
+        clean.run("delete", "pod", name, "--force", "--grace-period=0")
+        until(lambda: holder(database_url) not in {"", first}, seconds=120, what="it runs again")
+        kubelet.check()
+        until(lambda: "1 tasks run again now" in operator.said(), seconds=60, what="it is said")
+    assert outcomes(database_url) == {"lease_expired": 1}
