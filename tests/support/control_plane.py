@@ -130,7 +130,13 @@ def missing() -> str | None:
 def define(plane: ControlPlane) -> None:
     """Bring the CRD and wait until it is served."""
     plane.run("apply", "-f", str(CRD))
-    plane.run("wait", "--for=condition=Established", f"crd/{CRD.stem}", "--timeout=120s")
+    # Not by `kubectl wait`: it fails on a CRD that has no conditions yet.
+    until(lambda: _is_served(plane), seconds=120, what="the CRD is served")
+
+
+def _is_served(plane: ControlPlane) -> bool:
+    conditions = plane.get("crd", CRD.stem).get("status", {}).get("conditions") or []
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 def task_queue(name: str, spec: Manifest) -> Manifest:

@@ -60,7 +60,7 @@ def test_it_waits_for_the_crd_then_serves_all_namespaces_and_outlives_a_frozen_a
 ) -> None:
     until(
         lambda: "TaskQueues cannot be listed" in operator_there.said(),
-        seconds=20,
+        seconds=60,
         what="says that the CRD is missing",
     )
     assert operator_there.probe("/healthz")
