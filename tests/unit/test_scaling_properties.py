@@ -15,6 +15,9 @@ from tidemill_operator.memory import Memory
 from tidemill_operator.need import Reading
 from tidemill_operator.policy import Policy, StepLimits
 
+fixed = settings(deadline=None, derandomize=True)
+"""The same examples in every run, and none judged by how long the machine took."""
+
 counts = st.integers(0, 100_000)
 limits = st.builds(
     StepLimits,
@@ -74,6 +77,7 @@ def memories(draw: st.DrawFn) -> Memory:
     return memory
 
 
+@fixed
 @given(policies(), looks, memories())
 def test_the_result_is_within_bounds(policy: Policy, look: Observation, memory: Memory) -> None:
     decision = decide(look, policy, memory)
@@ -82,6 +86,7 @@ def test_the_result_is_within_bounds(policy: Policy, look: Observation, memory: 
     assert len(decision.inputs) >= 9
 
 
+@fixed
 @given(policies(), looks, memories(), counts)
 def test_more_waiting_tasks_never_call_for_fewer_replicas(
     policy: Policy, look: Observation, memory: Memory, more: int
@@ -92,6 +97,7 @@ def test_more_waiting_tasks_never_call_for_fewer_replicas(
     assert decide(look, policy, memory).replicas <= decide(longer, policy, memory).replicas
 
 
+@fixed
 @given(policies(), readings, memories(), st.integers(1, 200))
 def test_never_to_zero_while_a_task_runs(
     policy: Policy, reading: Reading, memory: Memory, replicas: int
@@ -101,6 +107,7 @@ def test_never_to_zero_while_a_task_runs(
     assert decision.replicas >= 1
 
 
+@fixed
 @given(policies(), readings, memories(), st.integers(0, 200), st.integers(0, 250))
 def test_never_below_the_busy_replicas_with_protect_busy(
     policy: Policy, reading: Reading, memory: Memory, replicas: int, busy: int
@@ -113,6 +120,7 @@ def test_never_below_the_busy_replicas_with_protect_busy(
     assert decision.replicas == max(unknown.replicas, min(busy, replicas))
 
 
+@fixed
 @given(policies(), readings, memories(), st.integers(0, 200))
 def test_a_sharp_rise_is_never_held_back_by_a_window(
     policy: Policy, reading: Reading, memory: Memory, replicas: int
@@ -124,6 +132,7 @@ def test_a_sharp_rise_is_never_held_back_by_a_window(
         assert decision.replicas >= bounded
 
 
+@fixed
 @given(policies(), readings, memories(), st.integers(0, 200), st.integers(-50, 500))
 def test_new_replicas_always_fit_the_free_connections(
     policy: Policy, reading: Reading, memory: Memory, replicas: int, free: int
@@ -134,6 +143,7 @@ def test_new_replicas_always_fit_the_free_connections(
     assert more <= 0 or more * policy.connections_per_replica <= max(0, free)
 
 
+@fixed
 @given(policies(), readings, memories(), st.integers(0, 200))
 def test_it_forgets_nothing_over_a_restart(
     policy: Policy, reading: Reading, memory: Memory, replicas: int
@@ -143,6 +153,7 @@ def test_it_forgets_nothing_over_a_restart(
     assert decide(look, policy, again) == decide(look, policy, memory)
 
 
+@fixed
 @given(policies(), memories(), st.integers(0, 200))
 def test_unknown_always_holds(policy: Policy, memory: Memory, replicas: int) -> None:
     decision = decide(Observation(now=NOW, replicas=replicas, reading=None), policy, memory)
@@ -150,7 +161,7 @@ def test_unknown_always_holds(policy: Policy, memory: Memory, replicas: int) -> 
     assert decision.memory == memory
 
 
-@settings(max_examples=40)
+@settings(fixed, max_examples=40)
 @given(policies(), readings, st.integers(0, 200))
 def test_under_constant_load_the_replicas_settle_and_never_turn_back(
     policy: Policy, reading: Reading, replicas: int
