@@ -13,7 +13,7 @@ from yarl import URL
 from tidemill_api.openapi import document
 from tidemill_api.routes import ENDPOINTS
 
-NO_ROUTE = {404, 405}
+NO_ROUTE = {404, 405, 431}  # the last one comes before the route is looked for
 PROBLEM = "application/problem+json"
 
 # Raised before a route is known, by what is no HTTP at all.
