@@ -6,6 +6,7 @@ in a queue would help nobody.
 """
 
 import asyncio
+import logging
 import resource
 import secrets
 from contextlib import suppress
@@ -22,7 +23,9 @@ LINGER_SECONDS: Final = 2.0
 """How long the rest of a refused body is thrown away, so that its sender can read the refusal."""
 
 _SPARE_FILES: Final = 200  # the database's connections, logs, those who are turned away
+_FEWEST: Final = 10
 _MOST_LEAVING: Final = 50
+_log = logging.getLogger(__name__)
 
 
 class Room:
@@ -105,7 +108,7 @@ def _room_of(most: int) -> Room:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return Room(most)
-    return Room(max(1, min(most, files - _SPARE_FILES)))
+    return Room(min(most, max(_FEWEST, files - _SPARE_FILES)))
 
 
 def raise_file_limit(connections: int) -> None:
@@ -115,6 +118,9 @@ def raise_file_limit(connections: int) -> None:
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        room = max(_FEWEST, most - _SPARE_FILES)
+        _log.info("the limit of %d open files leaves room for %d connections", most, room)
 
 
 def _turned_away() -> bytes:
