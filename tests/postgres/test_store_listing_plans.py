@@ -108,6 +108,16 @@ async def test_a_filter_asks_for_the_status_of_what_fits_only(lists: Lists, way:
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_the_newest_of_a_queue_cost_a_stretch_however_many_it_has(
+    lists: Lists, way: Way
+) -> None:
+    """What a watch of /api/events asks for, of a queue that has all tasks, and of one with none."""
+    for queue, most in (("q", 3 * STRETCH), ("unborn", 2 * STRETCH + 5)):
+        args = [None, queue, *[None] * 5, PAGE, STRETCH, None]
+        assert by_index(await lists.scans(way, "tasks_list", *args))["tasks"] <= most
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_the_walk_ends_in_the_newest_days(lists: Lists, way: Way) -> None:
     found = await lists.scans(way, "tasks_list", *page())
     walked = [scan for scan in found if scan.table.startswith("tasks_") and scan.loops == 1]
