@@ -14,15 +14,11 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from tidemill_api.compression import LEAST_BYTES
-from tidemill_api.endpoints import Endpoint, Handler, Parameter
+from tidemill_api.endpoints import Endpoint, Handler
 
-IF_NONE_MATCH: Final = Parameter(
-    hdrs.IF_NONE_MATCH,
-    "header",
-    "the ETag of an earlier answer: 304 while nothing has changed",
-    {"type": "string"},
-)
-MEANING: Final = "a tag of the content, for If-None-Match"
+MEANING: Final = "a tag of the content: sent back as If-None-Match, 304 while nothing has changed"
+"""The document names no header If-None-Match: it is HTTP's, and any text is good in it."""
+
 UNCHANGED: Final = 304
 _TAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
 _DIGEST_BYTES: Final = 12

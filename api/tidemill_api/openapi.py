@@ -95,10 +95,7 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Json], *, secured: bool) -
     }
     if secured:
         operation["security"] = [{SCHEME: [endpoint.scope]}] if guarded else []
-    parameters = [
-        _parameter(each)
-        for each in (*endpoint.parameters, *_query(endpoint), *_conditions(endpoint))
-    ]
+    parameters = [_parameter(each) for each in (*endpoint.parameters, *_query(endpoint))]
     if parameters:
         operation["parameters"] = parameters
     if endpoint.bodies:
@@ -113,10 +110,6 @@ def _replies(endpoint: Endpoint) -> Mapping[int, Reply]:
     tag = {"ETag": etags.MEANING}
     tagged = {status: replace(each, headers=tag) for status, each in endpoint.replies.items()}
     return {**tagged, etags.UNCHANGED: Reply("as it was when it had that tag", headers=tag)}
-
-
-def _conditions(endpoint: Endpoint) -> tuple[Parameter, ...]:
-    return (etags.IF_NONE_MATCH,) if endpoint.tagged else ()
 
 
 def _query(endpoint: Endpoint) -> list[Parameter]:

@@ -106,7 +106,7 @@ TaskLines = Annotated[
     str,
     Field(
         description="a TaskRequest as JSON a line, at most 10,000 of them and 64 MiB: read while "
-        "it arrives, stored whole or not at all",
-        examples=['{"type": "resize", "payload": {"photo": 1}}\n{"type": "resize"}\n'],
+        'it arrives, stored whole or not at all. Two tasks: {"type": "resize", "payload": {"photo":'
+        ' 1}}\\n{"type": "resize"}\\n',
     ),
 ]
