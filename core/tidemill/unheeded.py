@@ -12,6 +12,7 @@ from tidemill.settings import Settings
 OTHERS: Final = re.compile(
     r"TIDEMILL_("
     r"RECYCLED"  # a worker's note to itself
+    r"|CHILD_READY"  # where a process of an API with several says that it serves
     r"|URL|API_URL|API_TOKEN|CODES"  # clients of the API, as examples and users name them
     r"|(APP|OWNER|OPERATOR)_PASSWORD"  # of the chart's own Postgres
     r"|(TEST|TESTBED)_\w+"  # for developing Tidemill
