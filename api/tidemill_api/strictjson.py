@@ -86,8 +86,9 @@ def _value(text: str, where: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
+        what = error.msg.removesuffix(" at")
         place = f"line {error.lineno} column {error.colno}"
-        raise _bad(where, f"must be JSON ({error.msg} at {place})") from None
+        raise _bad(where, f"must be JSON ({what} at {place})") from None
     except _RefusedError as error:
         raise _bad(where, str(error)) from None
     except RecursionError:
