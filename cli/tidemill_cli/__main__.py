@@ -102,7 +102,10 @@ def tidemill() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; every expected error is one line on stderr."""
+    """Run one command and return its exit code; every expected error is one line on stderr.
+
+    What an app raised at its import comes before that line, as its own traceback.
+    """
     try:
         ended = tidemill.main(list(arguments), prog_name="tidemill", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -116,6 +119,8 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", Exit.INTERRUPTED)
     except TidemillError as error:
+        for note in getattr(error, "__notes__", ()):  # what the user's own code raised
+            click.echo(note, err=True)
         return _fail(str(error), exit_code_of(error))
     return ended if isinstance(ended, int) else Exit.OK
 

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from functools import update_wrapper
 from typing import Any
 
 import click
 
 from tidemill.errors import ConfigurationError
+from tidemill.sdk.reference import canonical
 from tidemill.setting import about, variable_of
 from tidemill.settings import Settings
 from tidemill.unheeded import unheeded
@@ -59,6 +60,20 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
         return decorated
 
     return decorate
+
+
+def naming_app(settings: Settings, given: str | None) -> Settings:
+    """Return the settings with the app that a command's argument, --app or TIDEMILL_APP names.
+
+    Raises UsageError when there is none, or an argument and --app name different ones.
+    """
+    option = click.get_current_context().params.get("app")
+    if not (given or settings.app):
+        raise click.UsageError("an app must be given: package.module:attribute, or --app")
+    app = canonical(given or settings.app)
+    if given and option and canonical(option) != app:
+        raise click.UsageError(f"one app must be given (got {given} and --app {option})")
+    return replace(settings, app=app)
 
 
 def flag_of(name: str) -> str:

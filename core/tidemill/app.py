@@ -1,18 +1,14 @@
 """What a user imports: `App` collects task types, `load_app` finds an app by its reference."""
 
-import importlib
-import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from traceback import extract_tb
 from types import MappingProxyType, ModuleType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from tidemill import redaction
 from tidemill.client.base import Producer
 from tidemill.client.outlet import Outlet
-from tidemill.errors import ConfigurationError, InvalidTask, TidemillError
+from tidemill.errors import ConfigurationError, InvalidTask
 from tidemill.models import TaskType
 from tidemill.redaction import Redact
 from tidemill.retry import RetryPolicy
@@ -28,6 +24,7 @@ from tidemill.sdk.definition import (
 )
 from tidemill.sdk.middleware import Middleware
 from tidemill.sdk.options import check, each_of, of_kind
+from tidemill.sdk.reference import canonical, imported
 from tidemill.sdk.sending import priority_of
 from tidemill.settings import Settings
 from tidemill.store.schedule_rules import faults
@@ -211,16 +208,19 @@ class App(Outlet):
 def load_app(reference: str) -> App:
     """Return the app at `module:attribute`, looked for in the current directory too.
 
+    `module` alone and the path of its file name its `app`.
     Raises ConfigurationError, in one line, for a malformed reference, a module that is missing or
-    fails to import, a missing attribute, or one that is not an App.
+    fails to import, a missing attribute, or one that is not an App. What the module itself raised
+    is its cause, with the user's traceback as a note.
     """
-    module_name, colon, attribute = reference.partition(":")
-    if not (colon and _dotted(module_name) and _dotted(attribute)):
-        raise ConfigurationError(f"an app must be given as module:attribute (got {reference!r})")
-    target: Any = _import(module_name, reference)
+    reference = canonical(reference)
+    module_name, _, attribute = reference.partition(":")
+    target: Any = imported(module_name, reference)
     for part in attribute.split("."):
         if not hasattr(target, part):
-            raise ConfigurationError(f"app {reference}: {module_name} has no {attribute!r}")
+            raise ConfigurationError(
+                f"app {reference}: {module_name} has no {attribute!r}{_meant(target)}"
+            )
         target = getattr(target, part)
     if not isinstance(target, App):
         kind = type(target).__name__
@@ -228,38 +228,12 @@ def load_app(reference: str) -> App:
     return target
 
 
-def _import(name: str, reference: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise ConfigurationError(
-                f"app {reference}: no module named {error.name!r} (looked in {here} and sys.path)"
-            ) from None
-        where = _where(error)
-        raise ConfigurationError(
-            f"app {reference}: importing {name} failed: {error}{where}"
-        ) from error
-    except TidemillError as error:
-        raise ConfigurationError(f"app {reference}: {error}") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConfigurationError(
-            f"app {reference}: importing {name} failed: {reason}{_where(error)}"
-        ) from error
-
-
-def _where(error: Exception) -> str:
-    """Return the line that raised, for messages."""
-    frames = [each for each in extract_tb(error.__traceback__) if not _is_ours(each.filename)]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-
-
-def _is_ours(filename: str) -> bool:
-    return filename == __file__ or "importlib" in filename
+def _meant(target: object) -> str:
+    """Return the names of the apps that a module has, for messages."""
+    if not isinstance(target, ModuleType):
+        return ""
+    names = [name for name, value in vars(target).items() if isinstance(value, App)]
+    return f" (it has the app {', '.join(names)})" if names else ""
 
 
 def _check_app(settings: Any, middleware: Any, redact: Any, client: Any) -> None:
@@ -274,10 +248,6 @@ def _check_app(settings: Any, middleware: Any, redact: Any, client: Any) -> None
 
 def _is_middleware(value: Any) -> bool:
     return isinstance(value, Middleware)
-
-
-def _dotted(text: str) -> bool:
-    return all(part.isidentifier() for part in text.split("."))
 
 
 def _payload(

@@ -52,11 +52,11 @@ def test_version(capsys: Captured) -> None:
         (["worker", "--log-format", "xml"], "'--log-format': must be one of auto, text, json"),
         (["migrate", "--to", "1", "--status"], "--to and --status exclude each other"),
         (["migrate"], "TIDEMILL_DATABASE_URL must be set"),
-        (["up"], "--app must be given"),
-        (["worker"], "APP must be given"),
-        (["types", "apply"], "--app must be given"),
+        (["up"], "an app must be given"),
+        (["worker"], "an app must be given"),
+        (["types", "apply"], "an app must be given"),
         (["up", "--app", "no_such_module_at_all:app"], "no_such_module_at_all"),
-        (["up", "--app", "nonsense"], "module:attribute"),
+        (["up", "--app", "non sense"], "module:attribute"),
     ],
 )
 def test_a_fault_is_one_line_on_stderr_and_exit_code_2(

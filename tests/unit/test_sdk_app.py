@@ -142,7 +142,8 @@ def test_load_app_finds_a_module_in_the_current_folder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("demo", "must be given as module:attribute (got 'demo')"),
+        ("demo app", "must be given as module:attribute, module or file.py (got 'demo app')"),
+        ("tidemill:", "must be given as module:attribute"),
         ("a-b:app", "must be given as module:attribute"),
         ("no_such_module_here:app", "no module named 'no_such_module_here'"),
         ("tidemill.no_such:app", "no module named 'tidemill.no_such'"),
@@ -160,7 +161,7 @@ def test_a_wrong_reference_is_one_clear_line(reference: str, message: str) -> No
 def test_a_module_that_fails_deep_down_names_the_line(folder: Path) -> None:
     (folder / "shallow.py").write_text("import deep")
     (folder / "deep.py").write_text("\n{}['kaboom']")
-    with pytest.raises(ConfigurationError, match=r"KeyError: 'kaboom' \(.*deep\.py, line 2\)$"):
+    with pytest.raises(ConfigurationError, match=r"KeyError: 'kaboom' \(.*deep\.py, line 2\)"):
         load_app("shallow:app")
 
 

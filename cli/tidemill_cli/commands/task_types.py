@@ -17,7 +17,7 @@ from tidemill.schema import wait_for_schema
 from tidemill.settings import Settings
 from tidemill.store import Store, schedule_sets
 from tidemill.store.type_sets import Change, Difference, differences, values
-from tidemill_cli.options import DATABASE, LOGS, with_settings
+from tidemill_cli.options import DATABASE, LOGS, naming_app, with_settings
 
 _MARKS: Final = {Change.NEW: "+", Change.CHANGED: "~", Change.UNCHANGED: " ", Change.GONE: "-"}
 _LONG: Final = ("schema", "payload", "headers")  # told without its values
@@ -52,18 +52,18 @@ Examples:
   tidemill types apply --app examples.demo:app --prune      remove what the app no longer has
 """,
 )
+@click.argument("named", metavar="[APP]", required=False)
 @click.option("--dry-run", is_flag=True, help="Change nothing; exit code 1 if something would.")
 @click.option("--prune", is_flag=True, help="Remove what this app registered and no longer has.")
 @_output
 @with_settings("app", *DATABASE, *LOGS)
-def apply(settings: Settings, *, dry_run: bool, prune: bool, output: str) -> int:
-    """Register the task types and schedules of --app; wait until the database's schema is there.
+def apply(settings: Settings, named: str | None, *, dry_run: bool, prune: bool, output: str) -> int:
+    """Register the task types and schedules of APP; wait until the database's schema is there.
 
     The newest registration of a name wins, whatever app it comes from. What other apps registered
     is never removed.
     """
-    if not settings.app:
-        raise click.UsageError("--app must be given: package.module:attribute")
+    settings = naming_app(settings, named)
     app = load_app(settings.app)
     types, schedules = asyncio.run(_applied(settings, app, dry_run=dry_run, prune=prune))
     if output == "json":

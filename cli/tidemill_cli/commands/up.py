@@ -12,7 +12,7 @@ from tidemill.settings import Settings
 from tidemill_cli.local import folders, ports
 from tidemill_cli.local.printer import Printer
 from tidemill_cli.local.up import Plan, Up, embedded, ignore_signals, settings_with
-from tidemill_cli.options import with_settings
+from tidemill_cli.options import naming_app, with_settings
 
 _INTERRUPTED = 130
 
@@ -29,6 +29,7 @@ Ctrl-C stops all in order: workers finish what they run, then the API, then Post
 A second Ctrl-C stops at once. Every other setting is read from its variable: `tidemill config`.
 """,
 )
+@click.argument("named", metavar="[APP]", required=False)
 @with_settings(
     "app",
     "database_url",
@@ -42,13 +43,14 @@ A second Ctrl-C stops at once. Every other setting is read from its variable: `t
     "log_level",
     "log_format",
 )
-def command(settings: Settings) -> int:
+def command(settings: Settings, named: str | None) -> int:
     """Run everything on this machine: Postgres, the API and worker processes with your app.
+
+    APP is package.module:attribute; a module or its file alone means its `app`.
 
     Without --database-url it runs a Postgres of its own and keeps its data between runs.
     """
-    if not settings.app:
-        raise click.UsageError("--app must be given: package.module:attribute")
+    settings = naming_app(settings, named)
     app = load_app(settings.app)
     ports.ensure_free(settings.api_host, settings.api_port)
     _end_like_ctrl_c()

@@ -1,7 +1,6 @@
 """`tidemill worker`: a worker process."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,7 +8,7 @@ import click
 from tidemill import logs
 from tidemill.settings import Settings
 from tidemill_cli.local import reload as reloading
-from tidemill_cli.options import DATABASE, LOGS, with_settings
+from tidemill_cli.options import DATABASE, LOGS, naming_app, with_settings
 from tidemill_worker.process import run
 
 
@@ -23,8 +22,9 @@ Examples:
   tidemill worker myapp.tasks:app --reload
 """,
 )
-@click.argument("app", required=False)
+@click.argument("named", metavar="[APP]", required=False)
 @with_settings(
+    "app",
     "queues",
     "queue_order",
     "concurrency",
@@ -49,15 +49,15 @@ Examples:
 @click.option(
     "--reload", is_flag=True, help="Start again when a Python file below this folder changes."
 )
-def command(settings: Settings, app: str | None, *, burst: bool, reload: bool) -> int:
-    """Run the tasks of APP (package.module:attribute; or TIDEMILL_APP) until SIGTERM or Ctrl-C.
+def command(settings: Settings, named: str | None, *, burst: bool, reload: bool) -> int:
+    """Run the tasks of APP until SIGTERM or Ctrl-C.
+
+    APP is package.module:attribute; a module or its file alone means its `app`.
 
     Told to stop, it claims nothing more, lets running tasks finish for --drain-seconds, and gives
     back the rest without charging a retry.
     """
-    chosen = replace(settings, app=app or settings.app)
-    if not chosen.app:
-        raise click.UsageError("APP must be given: package.module:attribute")
+    chosen = naming_app(settings, named)
     if burst and reload:
         raise click.UsageError("--burst and --reload exclude each other")
     logs.configure(chosen, component="worker")
