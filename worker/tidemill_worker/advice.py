@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from tidemill.schedules import Schedule
+
 MOST_NAMES: Final = 10
 
 
@@ -25,3 +27,17 @@ def unknown_queues(named: Collection[str], known: Sequence[str]) -> list[tuple[b
             (bool(near), f"there is no queue {name}: {meant} (known: {shown or 'none yet'})")
         )
     return told
+
+
+def undeclared(app: str, declared: Collection[str], known: Sequence[Schedule]) -> list[str]:
+    """Return a sentence for each schedule of `app` that its code no longer declares.
+
+    It stays until somebody says otherwise: a worker of an older version may be what starts here.
+    """
+    return [
+        f"schedule {each.name} is not declared by {app} any more and "
+        f"{'is paused' if each.paused else f'goes on enqueueing {each.definition.type}'}: "
+        f"`tidemill types apply {app} --prune` removes it"
+        for each in known
+        if each.app == app and each.name not in declared
+    ]

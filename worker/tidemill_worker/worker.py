@@ -21,7 +21,7 @@ from tidemill.service import Group, Loop
 from tidemill.settings import Settings
 from tidemill.store.remaining import Remaining, RemainingStore
 from tidemill_worker import metrics
-from tidemill_worker.advice import unknown_queues
+from tidemill_worker.advice import undeclared, unknown_queues
 from tidemill_worker.burst import Burst
 from tidemill_worker.drain import Drained, drain, leave
 from tidemill_worker.gauges import Figures
@@ -204,6 +204,10 @@ class Worker:
             known = [each.name for each in await parts.store.queues.list()]
             for misspelt, sentence in unknown_queues(parts.queues, known):
                 log.log(logging.WARNING if misspelt else logging.INFO, sentence)
+        if app := self._settings.app:  # without a name, others without one would be meant, too
+            names = [each.name for each in self._app.schedules]
+            for sentence in undeclared(app, names, await parts.store.schedules.list()):
+                log.warning(sentence)
 
     async def _start_background(self) -> None:
         parts, settings = self._parts, self._settings
