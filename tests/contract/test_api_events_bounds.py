@@ -38,8 +38,12 @@ async def test_a_storm_of_reconnects_needs_no_more_sessions(
             opened = [stack.enter_async_context(listening(http)) for _ in range(CLIENTS)]
             streams = await asyncio.gather(*opened)
             await asyncio.gather(*(each.snapshot() for each in streams))
-            await storage.until(lambda: one_listens(db))
-            assert await sessions(db, "tidemill api") <= settings.database_pool_size
+
+            async def bounded() -> bool:
+                pool = await sessions(db, "tidemill api")
+                return pool <= settings.database_pool_size and await one_listens(db)
+
+            await storage.until(bounded)
             await enqueue(http, queue="p")
 
             def told(event: Event) -> bool:
