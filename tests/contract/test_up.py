@@ -182,7 +182,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("app", ["no_such_module:app", "mymodule:nothing", "mymodule"])
+@pytest.mark.parametrize("app", ["no_such_module:app", "mymodule:nothing", "no_such_module"])
 def test_a_missing_app_is_one_line(tmp_path: Path, app: str) -> None:
     (tmp_path / "mymodule.py").write_text(support.APP)
     code, line = refusal("up", "--app", app, PYTHONPATH=str(tmp_path))
