@@ -3,7 +3,7 @@
 Counting costs a statement two or three microseconds; only one that has to wait is timed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class PoolUse:
         self._show(0)
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def asking(self) -> Generator[None]:
         """Note that one is asked for, and lent at the end; to be followed by `returned`."""
         waits = self._asked >= self._most
         self._asked += 1
