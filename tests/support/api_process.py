@@ -15,6 +15,8 @@ from tidemill_cli.local.postgres import HOST, free_port
 
 REPOSITORY = Path(__file__).parents[2]
 STOP_SECONDS = 60
+PATIENCE = aiohttp.ClientTimeout(total=300)
+"""Without aiohttp's usual 30 s for a connect: thousands at once may take longer."""
 
 
 @asynccontextmanager
@@ -37,7 +39,9 @@ async def api_process(
         )
     connector = aiohttp.TCPConnector(limit=0)
     try:
-        async with aiohttp.ClientSession(f"http://{HOST}:{port}", connector=connector) as client:
+        async with aiohttp.ClientSession(
+            f"http://{HOST}:{port}", connector=connector, timeout=PATIENCE
+        ) as client:
             await storage.until(lambda: _ready(client, process))
             yield client
     finally:
