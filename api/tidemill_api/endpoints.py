@@ -35,8 +35,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A method on a path. `problems` are the error statuses that it answers besides 500.
+    """A method on a path.
 
+    `problems` are the error statuses that it answers, besides those of every route (ALWAYS of
+    openapi.py).
     `query` is the model of what may stand in the query; without one the query is not looked at.
     `tagged`: an answer has an ETag, and who names it gets 304 while nothing has changed.
     `scope` is what a caller's token must be for; `limit` keeps a token of some queues to them.

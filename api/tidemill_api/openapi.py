@@ -18,7 +18,7 @@ _REF: Final = "#/components/schemas/{model}"
 REFUSALS: Final = (401, 403, 429)
 """What a guarded operation answers to those whom it does not let in."""
 
-ALWAYS: Final = (431, 500)
+ALWAYS: Final = (431, 500, 503)
 """What every operation may answer."""
 
 SCHEME: Final = "token"

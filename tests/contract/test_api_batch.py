@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,7 @@ from tests.contract.conftest import Start
 from tests.support import postgres
 from tests.support.http import Answer, ask, post_raw
 from tidemill.db import Database
+from tidemill_api import texts
 
 NDJSON = "application/x-ndjson"
 
@@ -163,3 +165,23 @@ async def test_other_requests_are_answered_while_a_large_batch_is_checked(
         answered += 1
     assert (await working).status == 201
     assert answered > 3
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_an_array_past_its_limit_is_told_of_lines(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    monkeypatch.setattr(texts, "most_bytes", lambda _: 1000)
+
+    async def pieces(data: bytes) -> AsyncIterator[bytes]:
+        yield data
+
+    large = b"[" + b" " * 1000 + b"]"
+    headers = {"Content-Type": "application/json"}
+    data = large if announced else pieces(large)
+    answer = await ask(http, "POST", "/api/tasks/batch", data=data, headers=headers)
+    assert (answer.status, answer.fields) == (413, ["body"])
+    assert answer.json["detail"] == (
+        "body: must have at most 1000 bytes of JSON, "
+        "and 67108864 as application/x-ndjson, one task a line"
+    )

@@ -82,7 +82,7 @@ async def test_stretches_that_are_no_longer_kept_are_left_out(
         assert datetime.fromisoformat(found["until"]) > now
     for query in (
         "?until=2001-01-01T00:00:00Z",
-        "?resolution=day&since=2025-01-02T00:00:00Z&until=2025-01-01T00:00:00Z",
+        "?resolution=day&since=2025-01-01T00:00:00Z&until=2025-01-01T00:00:00Z",
         "?since=2199-01-01T00:00:00Z",
     ):
         assert (await past(http, query))["points"] == []
@@ -110,6 +110,13 @@ async def test_what_cannot_be_told_is_refused(
     http: aiohttp.ClientSession, query: str, status: int
 ) -> None:
     assert (await ask(http, "GET", f"/api/stats/history{query}")).status == status
+
+
+async def test_a_stretch_that_ends_before_it_begins_is_refused(http: aiohttp.ClientSession) -> None:
+    query = "?since=2025-01-02T00:00:00Z&until=2025-01-01T00:00:00Z"
+    answer = await ask(http, "GET", f"/api/stats/history{query}")
+    assert (answer.status, answer.fields) == (400, ["since"])
+    assert answer.json["detail"] == "since: must not be after until"
 
 
 async def test_a_token_of_some_queues_is_told_of_them_alone(

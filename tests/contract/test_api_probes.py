@@ -48,6 +48,7 @@ async def test_a_schema_that_does_not_fit_is_unready_but_reachable(
     assert (health.status, health.json) == (503, {"status": "degraded", "database": "up"})
     ready = await ask(http, "GET", "/readyz")
     assert ready.status == 503
+    assert [each.headers["Retry-After"] for each in (health, ready)] == ["1", "1"]
     assert "tidemill migrate" in ready.json["reason"]
     assert (await ask(http, "GET", "/healthz")).status == 200
 

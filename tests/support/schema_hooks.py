@@ -16,7 +16,7 @@ LONGEST_WAIT: Final = 0.05
 
 _UNKNOWN_TYPE: Final = "urn:tidemill:problem:unknown-type"
 _STORED: Final = re.compile(
-    r"(tasks\[\d+\]\.)?(payload\b|idempotency_ttl_seconds$)|schema$|Idempotency-Key$"
+    r"(tasks\[\d+\]\.)?(payload\b|idempotency_ttl_seconds$)|schema$|Idempotency-Key$|since$"
 )
 """Places whose value must fit a type's schema, be a schema, or go with what is in another place."""
 

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from tidemill.errors import Fault
 from tidemill.models import queue_name_pattern
 from tidemill.store.scaling import RecordedDecision
 from tidemill.store.trends import RESOLUTIONS
 from tidemill_api import incoming
 from tidemill_api.auth.callers import caller_of
+from tidemill_api.checking import invalid
 from tidemill_api.context import API, Api
 from tidemill_api.encoding import answer, utc
 from tidemill_api.requests.history import DecisionQuery, HistoryQuery, spot_text
@@ -21,6 +23,7 @@ async def stats_history(request: web.Request) -> web.Response:
     """Return what happened in each stretch of time."""
     api, caller = request.app[API], caller_of(request)
     asked = incoming.query_of(request, HistoryQuery)
+    _check_order(asked)
     seen = caller.listed
     if asked.queue is not None:
         caller.need((asked.queue,))
@@ -42,6 +45,12 @@ async def decisions(request: web.Request) -> web.Response:
     full = len(found) == asked.limit
     more = spot_text((found[-1].decided_at, found[-1].id)) if full else None
     return answer({"decisions": [_decision_json(each) for each in found], "next": more})
+
+
+def _check_order(asked: HistoryQuery) -> None:
+    """Raise a 400 problem for a stretch that would end before it begins."""
+    if asked.since is not None and asked.until is not None and asked.since > asked.until:
+        raise invalid(Fault("since", "must not be after until", asked.since.isoformat()))
 
 
 async def _check_queue(api: Api, name: str) -> None:

@@ -1,6 +1,7 @@
 """What runs here, how it is, and its figures."""
 
 import asyncio
+import math
 from typing import Final
 
 from aiohttp import web
@@ -10,10 +11,12 @@ from tidemill import schema
 from tidemill_api.auth.callers import caller_of
 from tidemill_api.context import API
 from tidemill_api.encoding import JSON, answer
+from tidemill_api.health import FRESH_SECONDS
 from tidemill_api.shapes.stats import stats_json
 
 METRICS_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _UNAVAILABLE: Final = 503
+_AGAIN: Final = {"Retry-After": str(math.ceil(FRESH_SECONDS))}
 
 _PATHS: Final = {
     "tasks": "/api/tasks",
@@ -56,11 +59,11 @@ async def stats(request: web.Request) -> web.Response:
 async def health(request: web.Request) -> web.Response:
     """Return whether this server can do its work: 200, or 503 while the database is down."""
     condition = await request.app[API].health.condition()
-    body = {
+    body: dict[str, str | None] = {
         "status": "ok" if condition.reason is None else "degraded",
         "database": "up" if condition.reachable else "down",
     }
-    return answer(body, 200 if condition.reason is None else _UNAVAILABLE)
+    return _condition(body, up=condition.reason is None)
 
 
 async def alive(_request: web.Request) -> web.Response:
@@ -71,8 +74,12 @@ async def alive(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """Return whether requests should be sent here."""
     reason = await request.app[API].health.unready()
-    body = {"status": "unready" if reason else "ready", "reason": reason}
-    return answer(body, _UNAVAILABLE if reason else 200)
+    body: dict[str, str | None] = {"status": "unready" if reason else "ready", "reason": reason}
+    return _condition(body, up=reason is None)
+
+
+def _condition(body: dict[str, str | None], *, up: bool) -> web.Response:
+    return answer(body) if up else answer(body, _UNAVAILABLE, **_AGAIN)
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """Tasks: enqueue one or many, look at one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -12,11 +13,14 @@ from tidemill_api.context import API, Api
 from tidemill_api.created import created
 from tidemill_api.encoding import answer
 from tidemill_api.gathering import Gathering, bound_payload, trace_of, traced
+from tidemill_api.problems import Problem
 from tidemill_api.requests.queries import WaitQuery
 from tidemill_api.shapes import tasks as shapes
 from tidemill_api.types import check_payload
 
 KEY_HEADER: Final = "Idempotency-Key"
+LINES: Final = "application/x-ndjson"
+_TOO_LARGE: Final = 413
 
 Reply = Callable[[bytes, str], web.StreamResponse]
 """Makes the answer of a new task's JSON and its place."""
@@ -58,7 +62,10 @@ async def create_many(request: web.Request) -> web.Response:
         raise InvalidTask(Fault(KEY_HEADER, "is for single tasks; a batch's tasks carry their own"))
     in_lines = kind in reading.NDJSON_TYPES
     most = reading.MAX_BATCH_BYTES if in_lines else texts.most_bytes(api)
-    with api.bodies.holding(reading.known_size(request, most)) as held:
+    with (
+        nullcontext() if in_lines else _pointing_to_lines(),
+        api.bodies.holding(reading.known_size(request, most)) as held,
+    ):
         gathering = Gathering(api, request, held)
         if in_lines:
             made = await lines.stored(api, reading.Arriving(request, most, held), gathering)
@@ -91,6 +98,18 @@ async def history(request: web.Request) -> web.Response:
     if not events:
         raise incoming.no_task(task_id)
     return answer([shapes.event_json(event) for event in events])
+
+
+@contextmanager
+def _pointing_to_lines() -> Generator[None]:
+    """Tell whose array is too large where more has room."""
+    try:
+        yield
+    except Problem as error:
+        if error.status == _TOO_LARGE and [each.field for each in error.faults] == ["body"]:
+            more = f"{reading.MAX_BATCH_BYTES} as {LINES}, one task a line"
+            error.detail = f"{error.detail} of JSON, and {more}"
+        raise
 
 
 def _with_key(value: Any, request: web.Request) -> Any:
