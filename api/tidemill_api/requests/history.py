@@ -37,7 +37,10 @@ class HistoryQuery(Strict):
         Field(description="minutes are kept for a day, hours for 30 days, days for ever"),
     ] = "minute"
     since: Annotated[
-        Instant | None, Field(description="from the stretch of this time on; usually 60 of them")
+        Instant | None,
+        Field(
+            description="from the stretch of this time on, not after `until`; usually the last 60"
+        ),
     ] = None
     until: Annotated[
         Instant | None, Field(description="as far as the stretch before this time; usually now")
