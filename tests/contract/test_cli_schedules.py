@@ -90,5 +90,6 @@ async def test_a_schedule_that_cannot_work_is_one_line(types: Any, store: Store)
     done = types(NIGHTLY.replace("0 3", "0 30"), *APPLY)
     assert done.returncode == 2
     assert "cron: must be a cron expression: bad hour" in done.stderr
+    assert "mine.py, line 9)" in done.stderr
     assert "Traceback" not in done.stderr
     assert await names(store) == []

@@ -35,8 +35,8 @@ def canonical(reference: str) -> str:
 def imported(name: str, reference: str) -> ModuleType:
     """Import the module `name` of the app `reference`, looked for in the current folder first.
 
-    Raises ConfigurationError; what the module itself raised is its cause and, as a note, the
-    user's part of the traceback.
+    Raises ConfigurationError; what the module itself raised is its cause and, where it is not an
+    error of ours, the user's part of its traceback is a note.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -51,8 +51,8 @@ def imported(name: str, reference: str) -> ModuleType:
         raise _failed(
             reference, f"importing {name} failed: {error}{_where(error)}", error
         ) from error
-    except TidemillError as error:
-        raise _failed(reference, str(error), error) from error
+    except TidemillError as error:  # it says all by itself, but for the line
+        raise ConfigurationError(f"app {reference}: {error}{_where(error)}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise _failed(
