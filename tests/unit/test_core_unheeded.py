@@ -1,6 +1,5 @@
 """Variables that look like settings: named at the start of a process, never with their values."""
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -51,13 +50,7 @@ def test_a_process_with_a_log_warns_in_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TIDEMILL_LEASE_SECOND", "s3cret")
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        logs.configure(Settings(log_format="json"), component="worker")
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    logs.configure(Settings(log_format="json"), component="worker")
     told = capsys.readouterr().err
     assert '"level": "warning"' in told
     assert "did you mean TIDEMILL_LEASE_SECONDS?" in told

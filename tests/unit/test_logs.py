@@ -26,16 +26,6 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def root() -> Iterator[logging.Logger]:
-    """The root logger, put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield root
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-@pytest.fixture
 def running() -> Iterator[Context]:
     """A task that runs here."""
     context = Context(id=ID, type="send", queue="mail", attempt=2, headers={"traceparent": GIVEN})
