@@ -14,13 +14,13 @@ from pathlib import Path
 from bench import cpu
 from bench.case import BenchError
 from bench.http_figures import Run
+from bench.stopping import stop
 from bench.target import Target
 from tidemill_cli.local import launch
 from tidemill_cli.local.postgres import HOST, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30.0
-STOP_SECONDS = 60.0
 _READY = b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
 
 
@@ -88,7 +88,7 @@ async def _process(
             log.seek(0)
             raise BenchError(f"{error}\n{log.read()[-2000:]}") from None
         finally:
-            await _stop(process)
+            await stop(process)
 
 
 async def _until_ready(process: asyncio.subprocess.Process, port: int) -> None:
@@ -131,13 +131,3 @@ async def _load(port: int, shape: Shape, requests: int, connections: int) -> byt
     if process.returncode != 0:
         raise BenchError(f"the load was not answered: {errors.decode()[-2000:]}")
     return output
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.case import BenchError
 from bench.scripts import QUEUE
+from bench.stopping import stop
 from bench.target import Target
 from tidemill_cli.local import launch
 
@@ -18,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 APP = "bench.noop:app"
 APART = "bench.noop:apart"
 START_SECONDS = 30.0
-STOP_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -36,7 +36,7 @@ async def working(target: Target, processes: int, app: str = APP) -> AsyncGenera
             log.seek(0)
             raise BenchError(f"{error}\n{log.read()[-2000:]}") from None
         finally:
-            await asyncio.gather(*map(_stop, started))
+            await asyncio.gather(*map(stop, started))
 
 
 async def _start(target: Target, app: str, log: int) -> asyncio.subprocess.Process:
@@ -71,13 +71,3 @@ async def _listening(target: Target) -> int:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND application_name = 'tidemill-worker-listener' AND query LIKE 'LISTEN%'"
     )
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
