@@ -9,7 +9,8 @@
     │   ├── TaskNotFound
     │   └── QueueNotFound
     ├── Conflict                the thing exists, but is not in a state that allows the act
-    │   └── IdempotencyConflict
+    │   ├── IdempotencyConflict
+    │   └── StaleTerm           another operator has acted in a later term; nothing was done
     ├── QueueFull               `max_depth` reached; try again after `retry_after` seconds
     ├── Overloaded              this process has as much waiting as it takes; try again
     │   └── RateLimited         the API's token is past its rate; nothing was done; try again
@@ -94,6 +95,15 @@ class Conflict(TidemillError):
 
 class IdempotencyConflict(Conflict):
     """The key was used in this queue for a task of another type or payload."""
+
+
+class StaleTerm(Conflict):
+    """Another operator has acted in a later term than ours: `term`. Nothing was done."""
+
+    def __init__(self, term: int) -> None:
+        """Keep the later term."""
+        super().__init__(f"another operator has acted since, in term {term}")
+        self.term = term
 
 
 class QueueFull(TidemillError):

@@ -229,6 +229,14 @@ class Settings:
     operator_probe_port: int = setting(
         8082, "port of the operator's probes and metrics", group="operator", least=1, most=65535
     )
+    operator_lease: str = setting(
+        "tidemill-operator", "name of the Lease that lets one of several operators act",
+        group="operator",
+    )  # fmt: skip
+    operator_lease_namespace: str = setting(
+        "", "namespace of the Lease; empty = the operator's own, or the kubeconfig's",
+        group="operator",
+    )  # fmt: skip
     worker_image: str = setting(
         "", "image of the workers of a TaskQueue that names none", group="operator"
     )

@@ -7,6 +7,8 @@ Who does what:
     deaths      which worker pods have died
     queues      what was read from the database, all queues at once
     reconcile   the loop: one full picture a turn
+    leading     which of several operators acts (leadership: judged; standby: what others keep)
+    departures  what remains to be done for a TaskQueue that is gone
     member      one TaskQueue's part of a turn
     sizing      what decisions are made from (connections: those left), and their memory
     decision    how many workers, a pure function (need: its rules; policy, memory: its inputs)
@@ -27,5 +29,5 @@ Rights that it needs, in each watched namespace or in the whole cluster:
     (core)               pods                get list watch patch
     (core)               secrets             get
     (core)               events              create patch
-    coordination.k8s.io  leases              get create update patch (in its own namespace)
+    coordination.k8s.io  leases              get create update (in its own namespace)
 """

@@ -2,20 +2,20 @@
 
 One ApiClient is shared by a few threads; every call has a timeout. Nothing here decides anything.
 Writes that a decision led to carry the resourceVersion that the decision was made from, so that
-a stale one is refused (KubeConflict).
+a stale one is refused (KubeConflict). Who may write at all is the gate's to say.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import urllib3.exceptions
 from kubernetes import client
 
 from tidemill_operator import kube_errors
-from tidemill_operator.kube_errors import KubeInvalid, KubeUnavailable
+from tidemill_operator.kube_errors import KubeConflict, KubeInvalid, KubeUnavailable
 
 Json = dict[str, Any]
 
@@ -27,14 +27,35 @@ APPLY_TYPE = "application/apply-patch+yaml"
 MERGE_TYPE = "application/merge-patch+json"
 
 
+class Gate(Protocol):
+    """Who may write. Both raise where this operator may not, or not any more."""
+
+    def check(self) -> None:
+        """Return when this operator may write now, as far as it knows."""
+        ...
+
+    async def confirm(self) -> None:
+        """Return when this operator may still write; asks, for it may not know yet."""
+        ...
+
+
 class Kube:
     """The calls that the operator makes. All raise a KubeError."""
 
-    def __init__(self, configuration: client.Configuration) -> None:
-        """Take a configuration; nothing is connected yet."""
+    def __init__(
+        self,
+        configuration: client.Configuration,
+        gate: Gate | None = None,
+        *,
+        threads: int = THREADS,
+        seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+    ) -> None:
+        """Nothing is connected yet. `seconds` = longest connect and read; no gate = may write."""
         self._client: Any = client.ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
+        self._gate = gate
+        self._seconds = seconds
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kube")
 
     async def close(self) -> None:
         """Wait for running calls and let the connections go."""
@@ -95,11 +116,26 @@ class Kube:
     async def annotate_pod(
         self, pod: Mapping[str, Any], annotations: Mapping[str, str | None]
     ) -> Json:
-        """Set annotations of `pod` (None removes one), unless it is another pod by now."""
+        """Set annotations of `pod` (None removes one), unless it changed since it was read."""
         meta = pod["metadata"]
         path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
-        body: Json = {"metadata": {"uid": meta["uid"], "annotations": dict(annotations)}}
+        same = {key: meta[key] for key in ("uid", "resourceVersion")}
+        body: Json = {"metadata": {**same, "annotations": dict(annotations)}}
         return await self._call("PATCH", path, body=body, content=MERGE_TYPE)
+
+    async def lease(self, namespace: str, name: str) -> Json:
+        """Return a Lease."""
+        return await self._call("GET", f"{_lease_path(namespace)}/{name}")
+
+    async def create_lease(self, lease: Json) -> Json:
+        """Create a Lease; KubeConflict where there is one."""
+        return await self._call("POST", _lease_path(lease["metadata"]["namespace"]), body=lease)
+
+    async def replace_lease(self, lease: Json) -> Json:
+        """Replace a Lease as it was read."""
+        meta = lease["metadata"]
+        path = f"{_lease_path(meta['namespace'])}/{meta['name']}"
+        return await self._call("PUT", path, body=lease)
 
     async def post_event(self, namespace: str, event: Json) -> Json:
         """Create a core/v1 Event."""
@@ -114,9 +150,21 @@ class Kube:
         body: Json | None = None,
         content: str = JSON_TYPE,
     ) -> Json:
+        if self._gate is None or method == "GET":
+            return await self._in_thread(method, path, list(query), body, content)
+        self._gate.check()
+        try:
+            return await self._in_thread(method, path, list(query), body, content)
+        except KubeConflict:
+            await self._gate.confirm()
+            raise
+
+    async def _in_thread(
+        self, method: str, path: str, query: list[tuple[str, str]], body: Json | None, content: str
+    ) -> Json:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._threads, self._call_in_thread, method, path, list(query), body, content
+            self._threads, self._call_in_thread, method, path, query, body, content
         )
 
     def _call_in_thread(
@@ -131,9 +179,7 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         try:
-            answer = self._client.call_api(
-                *request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS)
-            )
+            answer = self._client.call_api(*request, _request_timeout=self._seconds)
             data = answer.read()
         except urllib3.exceptions.HTTPError as error:
             raise KubeUnavailable(f"{method} {path}: {error}") from error
@@ -152,6 +198,10 @@ def task_queue_path(namespace: str | None, name: str) -> str:
 
 def _deployment_path(namespace: str, name: str) -> str:
     return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+
+
+def _lease_path(namespace: str) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
 def _parsed(data: bytes, what: str) -> Json:

@@ -21,6 +21,7 @@ config: Any = kubernetes_config
 
 IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 DEFAULT_KUBECONFIG = "~/.kube/config"
+NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 def configuration(environ: Mapping[str, str], *, connections: int) -> client.Configuration:
@@ -39,6 +40,20 @@ def configuration(environ: Mapping[str, str], *, connections: int) -> client.Con
     # The loop tries again; a call that waits for a second timeout would only hold it up.
     found.retries = urllib3.Retry(total=1, connect=1, read=0, redirect=0, status=0)
     return found
+
+
+def own_namespace(environ: Mapping[str, str]) -> str:
+    """Return the namespace that we are in: the pod's, or the kubeconfig's context's, or default."""
+    if environ.get(IN_CLUSTER) and not environ.get("KUBECONFIG"):
+        try:
+            return Path(NAMESPACE_FILE).read_text(encoding="utf-8").strip() or "default"
+        except OSError:
+            return "default"
+    try:
+        _, context = config.list_kube_config_contexts(config_file=environ.get("KUBECONFIG"))
+    except (config.ConfigException, OSError):
+        return "default"
+    return str(context.get("context", {}).get("namespace") or "default")
 
 
 def _load_default(found: client.Configuration) -> None:

@@ -1,7 +1,11 @@
-"""The operator's probes: /healthz judged by real progress of the loop, and /metrics."""
+"""The operator's probes: /healthz judged by real progress of the loop, /readyz, and /metrics.
+
+One that stands by is healthy and ready: it acts when its turn comes.
+"""
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,13 +20,30 @@ STALLED_SECONDS = 60.0
 """A step may wait for slow calls, but each has its timeout: beyond this the loop hangs."""
 
 
+class Leads(Protocol):
+    """What the probes tell of who acts."""
+
+    @property
+    def term(self) -> int | None:
+        """The term while this operator acts, None while it stands by."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it acts or would when its turn comes."""
+        ...
+
+
 class Probes(Service):
     """Serves the probes; `seconds_since_progress` says how long the loop made no progress."""
 
     name = "probes"
 
-    def __init__(self, host: str, port: int, seconds_since_progress: Callable[[], float]) -> None:
+    def __init__(
+        self, host: str, port: int, leads: Leads, seconds_since_progress: Callable[[], float]
+    ) -> None:
         """Nothing is bound before `start`."""
+        self._leads = leads
         self._host = host
         self._port = port
         self._seconds_since_progress = seconds_since_progress
@@ -32,6 +53,7 @@ class Probes(Service):
         """Listen. Raises ConfigurationError when the port is taken."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -56,6 +78,11 @@ class Probes(Service):
         word = "ok" if healthy else "stalled"
         body = {"status": word, "seconds_since_progress": round(seconds, 1)}
         return web.json_response(body, status=200 if healthy else 503)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        role = "standing by" if self._leads.term is None else "acting"
+        body = {"status": role if self._leads.ready else "the Lease cannot be used"}
+        return web.json_response(body, status=200 if self._leads.ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         headers = {"Content-Type": CONTENT_TYPE_LATEST}

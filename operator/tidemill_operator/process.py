@@ -7,6 +7,9 @@ until a signal or a failure ends it. Our parts stop in kopf's clean-up, before i
 import asyncio
 import logging
 import signal
+import socket
+import uuid
+from dataclasses import dataclass
 
 import kopf
 from kubernetes import client
@@ -19,6 +22,7 @@ from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_operator import login, watch
 from tidemill_operator.kube import THREADS, Kube
+from tidemill_operator.leading import Leadership, LeaseName
 from tidemill_operator.probes import Probes
 from tidemill_operator.reconcile import Reconciler, namespaces_of
 
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 APPLICATION = "tidemill operator"
 CRD_SECONDS = 1.0
 POOL_SIZE = 4
+LEASE_CALL_SECONDS = (2.0, 3.0)
+"""Longest connect and read of a call about the Lease: two of them fit before the deadline."""
 
 
 def run(settings: Settings) -> int:
@@ -44,31 +50,58 @@ async def _run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     configuration = login.configuration(login.environment(), connections=THREADS)
     database = Database.of(settings, application=APPLICATION, pool_size=POOL_SIZE)
-    kube = Kube(configuration)
+    lease_kube = Kube(configuration, threads=1, seconds=LEASE_CALL_SECONDS)
+    leadership = Leadership(lease_kube, _lease(settings), _identity(), _draw)
+    kube = Kube(configuration, leadership)
     try:
-        return await operate(settings, configuration, kube, Store.of(database), stop)
+        return await operate(
+            settings, configuration, Edges(kube, Store.of(database), leadership), stop
+        )
     finally:
         await kube.close()
+        await lease_kube.close()
         await database.close()
 
 
+def _lease(settings: Settings) -> LeaseName:
+    namespace = settings.operator_lease_namespace or login.own_namespace(login.environment())
+    return LeaseName(namespace, settings.operator_lease)
+
+
+def _identity() -> str:
+    """Return a name that no other process has, also none that runs under this host's name later."""
+    return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+
+
+async def _draw(least: int) -> int:
+    return least + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What an operator works on, and whether it may."""
+
+    kube: Kube
+    store: Store
+    leadership: Leadership
+
+
 async def operate(
-    settings: Settings,
-    configuration: client.Configuration,
-    kube: Kube,
-    store: Store,
-    stop: asyncio.Event,
+    settings: Settings, configuration: client.Configuration, edges: Edges, stop: asyncio.Event
 ) -> int:
     """Run on the given cluster and database until `stop` is set; return the exit code."""
-    reconciler = Reconciler(settings, kube, store)
+    leadership = edges.leadership
+    reconciler = Reconciler(settings, edges.kube, edges.store, leadership)
+    leadership.on_lead = reconciler.wake
     listener = Listener(settings, application=APPLICATION)
     listener.subscribe(reconciler.hear)
     probes = Probes(
         settings.operator_probe_host,
         settings.operator_probe_port,
+        leadership,
         lambda: reconciler.seconds_since_progress,
     )
-    group = Group([probes, reconciler, listener], "operator")
+    group = Group([probes, leadership, reconciler, listener], "operator")
     await group.start()
     try:
         await _wait_for_definition(reconciler, stop)

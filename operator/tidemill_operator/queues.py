@@ -105,6 +105,10 @@ class Queues:
         except Conflict as error:
             raise CannotAct(DUPLICATE_QUEUE, str(error)) from error
 
+    def forget(self) -> None:
+        """Write all settings anew: somebody else may have written them meanwhile."""
+        self._configured.clear()
+
     async def disown(self, uid: str) -> None:
         """Let go of the settings that a vanished TaskQueue owned."""
         self._configured.pop(uid, None)

@@ -8,27 +8,28 @@ TaskQueue by itself, a few at a time. Nothing that happens to one of them keeps 
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tidemill.errors import TidemillError
+from tidemill.errors import StaleTerm, TidemillError
 from tidemill.metrics import Counter, Histogram
 from tidemill.service import Loop
 from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_operator.assignment import Assignment, assign
 from tidemill_operator.connections import Connections
+from tidemill_operator.departures import Departures
 from tidemill_operator.kube import Kube
-from tidemill_operator.kube_errors import KubeConflict, KubeError, KubeNotFound
+from tidemill_operator.kube_errors import KubeConflict, KubeError
+from tidemill_operator.leading import Leadership, NotLeading
 from tidemill_operator.member import Member
-from tidemill_operator.policy import Mode, Policy, mode_of
-from tidemill_operator.problems import CannotAct
 from tidemill_operator.queues import Look, Queues
 from tidemill_operator.report import Reporter, forget_metrics
 from tidemill_operator.resources import queue_of
 from tidemill_operator.retiring import Retiring
 from tidemill_operator.sizing import Sizing
-from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target, replicas_of
+from tidemill_operator.standby import Standby
+from tidemill_operator.targets import OwnedTarget, ReferencedTarget, Target
 from tidemill_operator.troubles import Troubles
 from tidemill_operator.view import View, key_of, uid_of
 
@@ -45,9 +46,6 @@ HURRY_SECONDS = 0.4
 
 AT_ONCE = 8
 
-TERM = 1
-"""The term of marks, until operators take turns."""
-
 TURNS = Counter("tidemill_operator_turns_total", "Turns of the loop")
 TURN_SECONDS = Histogram("tidemill_operator_turn_seconds", "How long a turn took")
 ERRORS = Counter("tidemill_operator_errors_total", "Looks at a TaskQueue that failed", ["error"])
@@ -56,25 +54,29 @@ ERRORS = Counter("tidemill_operator_errors_total", "Looks at a TaskQueue that fa
 class Reconciler(Loop):
     """The operator's loop."""
 
-    def __init__(self, settings: Settings, kube: Kube, store: Store) -> None:
+    def __init__(
+        self, settings: Settings, kube: Kube, store: Store, leadership: Leadership
+    ) -> None:
         """Nothing runs before `start`."""
         super().__init__("reconcile", settings.operator_tick_seconds)
         self._settings = settings
         self._kube = kube
+        self._leadership = leadership
+        self._term = 0
+        self._standby = Standby()
         self._scaling = store.scaling
         self._marks = store.marks
         self._queues = Queues(store)
         self._connections = Connections()
         self._members: dict[str, Member] = {}
-        self._vanished: set[str] = set()
         self._waiting: frozenset[str] = frozenset()
         self._namespaces = namespaces_of(settings)
         self._list_due = 0.0
-        self._sweep_due = False
         self._progress_at = time.monotonic()
         self._troubles = Troubles(log)
         self._woken: asyncio.TimerHandle | None = None
         self.view = View(self.wake)
+        self._departures = Departures(kube, self.view, self._queues, self._namespaces)
 
     @property
     def seconds_since_progress(self) -> float:
@@ -124,6 +126,12 @@ class Reconciler(Loop):
         await self._list_if_due()
         if not self.view.complete:
             return
+        term = self._leadership.term
+        if term is None:
+            self._standby.keep(self.view)
+            return
+        if term != self._term:
+            self._begin(term)
         look = await self._queues.look(self._due())
         self._connections.seen(look.free_connections)
         if look.snapshots is not None:
@@ -132,9 +140,10 @@ class Reconciler(Loop):
         assigned = assign(task_queues)
         await self._bury()
         for gone in self.view.take_gone():
-            await self._say_farewell(gone)
+            self._forget(gone)
+            await self._departures.leave(gone)
         if look.problem is None:
-            await self._disown({uid_of(each) for each in task_queues})
+            await self._departures.disown(task_queues)
         limit = asyncio.Semaphore(AT_ONCE)
         await asyncio.gather(
             *(
@@ -143,6 +152,19 @@ class Reconciler(Loop):
                 if uid_of(each) in assigned
             )
         )
+
+    def _begin(self, term: int) -> None:
+        """Act in a new term: what was kept of an earlier one may be long out of date."""
+        self._term = term
+        self._members.clear()
+        self._queues.forget()
+        self._departures.sweep()
+        self._standby.give_back(self.view)
+
+    def _forget(self, gone: Mapping[str, Any]) -> None:
+        self._members.pop(uid_of(gone), None)
+        self._connections.forget(uid_of(gone))
+        forget_metrics(gone)
 
     def _due(self) -> dict[str, float]:
         """Return for each queue how long its workers take to start, where that was seen."""
@@ -170,7 +192,7 @@ class Reconciler(Loop):
         self._troubles.over("list", "TaskQueues are listed")
         self.view.end_list(listed)
         self._list_due = time.monotonic() + LIST_SECONDS
-        self._sweep_due = True
+        self._departures.sweep()
 
     async def _look_at(
         self,
@@ -186,6 +208,10 @@ class Reconciler(Loop):
                 await member.look(task_queue, assignment, look)
                 if member.hurried:
                     self._wake_after(HURRY_SECONDS)
+            except NotLeading as error:
+                log.debug("%s: not looked at: %s", name, error)
+            except StaleTerm as error:
+                self._leadership.refused(error.term)
             except KubeConflict as error:
                 log.debug("%s: looked at a stale state, looking again: %s", name, error)
                 self.wake()
@@ -207,7 +233,7 @@ class Reconciler(Loop):
                 queues=self._queues,
                 reporter=Reporter(self._kube, self.view, self._scaling),
                 sizing=Sizing(task_queue, self._settings, self._connections),
-                retiring=Retiring(self._kube, self._marks, term=TERM),
+                retiring=Retiring(self._kube, self._marks, term=self._term),
                 target=self._target(task_queue),
             )
         return self._members[uid]
@@ -217,20 +243,6 @@ class Reconciler(Loop):
             settings = self._settings
             return OwnedTarget(self._kube, self.view, settings.worker_image, settings.app)
         return ReferencedTarget(self._kube)
-
-    async def _say_farewell(self, gone: dict[str, Any]) -> None:
-        """Leave a vanished TaskQueue's target as promised; tried again when it does not succeed."""
-        self._members.pop(uid_of(gone), None)
-        self._connections.forget(uid_of(gone))
-        forget_metrics(gone)
-        try:
-            if "scaleTargetRef" in gone["spec"]:
-                await self._leave_target(gone)
-        except KubeError as error:
-            log.warning("leaving the target of %s: %s", gone["metadata"]["name"], error)
-            self.view.put_back_gone(gone)
-            return
-        self._vanished.add(uid_of(gone))
 
     async def _bury(self) -> None:
         """Have the tasks of dead pods run again now, not when their leases expire."""
@@ -245,45 +257,15 @@ class Reconciler(Loop):
                 if any(each.took(worker.pod_uid, worker.container) for each in deaths)
             ]
             if dead:
-                expired = await self._marks.bury([each.id for each in dead], term=TERM)
+                expired = await self._marks.bury([each.id for each in dead], term=self._term)
                 pods = sorted({each.pod_uid for each in dead})
                 log.info("workers died: %d tasks run again now", expired, extra={"pods": pods})
+        except StaleTerm as error:
+            self.view.put_back_deaths(deaths)
+            self._leadership.refused(error.term)
         except TidemillError as error:
             self.view.put_back_deaths(deaths)
             log.warning("tasks of dead workers not given back yet: %s", error)
-
-    async def _disown(self, present: Collection[str]) -> None:
-        """Let go of the queue settings that vanished TaskQueues owned."""
-        try:
-            for uid in tuple(self._vanished):
-                await self._queues.disown(uid)
-                self._vanished.discard(uid)
-            if self._sweep_due:
-                await self._queues.disown_absent(present, self._namespaces)
-                self._sweep_due = False
-        except TidemillError as error:
-            log.warning("queue settings not let go: %s", error)
-
-    async def _leave_target(self, gone: Mapping[str, Any]) -> None:
-        if mode_of(gone["spec"]) is not Mode.OPERATOR or self._is_still_served(gone):
-            return
-        target = ReferencedTarget(self._kube)
-        target.update(gone)
-        left = max(Policy.of(gone["spec"]).min_replicas, 1)
-        try:
-            deployment = await target.find()
-            if replicas_of(deployment) != left:
-                await target.scale(deployment, left)
-        except (CannotAct, KubeNotFound):
-            return  # the target went too
-
-    def _is_still_served(self, gone: Mapping[str, Any]) -> bool:
-        where = gone["metadata"]["namespace"], gone["spec"]["scaleTargetRef"]["name"]
-        return any(
-            where == (each["metadata"]["namespace"], each["spec"]["scaleTargetRef"]["name"])
-            for each in self.view.task_queues
-            if "scaleTargetRef" in each["spec"]
-        )
 
 
 def namespaces_of(settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from tidemill.store.marks import Marks, MarkStore
 from tidemill_operator.body import part
 from tidemill_operator.kube import Kube
-from tidemill_operator.kube_errors import KubeNotFound
+from tidemill_operator.kube_errors import KubeConflict, KubeNotFound
 from tidemill_operator.need import Clamp
 from tidemill_operator.pods import DELETION_COST, Pod, first_to_go, pods_of
 from tidemill_operator.retirement import Retirement, Rules, retire
@@ -86,8 +86,9 @@ class Retiring:
         self._workerless = _Since()
         self._leaving = _Since()
         self._shy: dict[str, float] = {}
+        self._unpriced = False
         self.marked = True
-        """Whether any worker may have a mark."""
+        """Whether any worker may have a mark, or a pod a cost that it should not have."""
         self.hurried = False
         """Whether the next pass should come soon: somebody is about to show itself unready."""
 
@@ -107,7 +108,7 @@ class Retiring:
         plan = retire(pods, surplus, rules)
         pods = await self._mark(pods, plan.marks)
         pods = await self._price(pods, {each.uid for each in plan.chosen})
-        self.marked = any(each.marked for each in pods)
+        self.marked = self._unpriced or any(each.marked for each in pods)
         if not terms.hold:
             return Allowed(wanted)
         count = self._count(pods, plan, rules)
@@ -161,7 +162,11 @@ class Retiring:
             except KubeNotFound:
                 log.debug("pod %s went meanwhile", pod.uid)
                 return None
+            except KubeConflict:
+                self._unpriced = True  # it changed since it was read: the next pass looks again
+                return pod
 
+        self._unpriced = False
         found = await asyncio.gather(*(priced(each) for each in pods))
         return [each for each in found if each is not None]
 

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from tests.support import storage
 from tidemill.db import Database
+from tidemill.errors import StaleTerm
 from tidemill.models import NewTask, WorkerIdentity, WorkerInfo
 from tidemill.states import Outcome
 from tidemill.store import Store
@@ -69,8 +72,19 @@ async def test_a_mark_is_taken_back_and_then_it_claims_again(store: Store) -> No
 async def test_marks_of_an_older_term_are_refused(store: Store) -> None:
     idle = await worker(store, "a")
     assert await store.marks.write(Marks(cordon=[idle.id]), term=5) == set()
-    assert await store.marks.write(Marks(drain=[idle.id]), term=4) == set()
-    await store.marks.write(Marks(unmark=[idle.id]), term=4)
+    fresh = await worker(store, "b")
+    for stale in (
+        Marks(drain=[idle.id]),
+        Marks(unmark=[idle.id]),
+        Marks(cordon=[fresh.id], force=[idle.id]),
+    ):
+        with pytest.raises(StaleTerm) as told:
+            await store.marks.write(stale, term=4)
+        assert told.value.term == 5
+    with pytest.raises(StaleTerm):
+        await store.marks.bury([idle.id, fresh.id], term=4)
+    (other,) = await store.marks.workers_of(["b"])
+    assert (other.draining, other.cordoned) == (False, False)
     (found,) = await store.marks.workers_of(["a"])
     assert (found.draining, found.cordoned) == (False, True)
     assert await store.marks.write(Marks(drain=[idle.id]), term=6) == {idle.id}

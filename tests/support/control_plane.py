@@ -8,12 +8,13 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ RULES = (
     ("", ["secrets"], ["get"]),
     ("", ["events"], ["create", "patch"]),
 )
+# In its own namespace only.
+LEASES = ("coordination.k8s.io", ["leases"], ["get", "create", "update"])
 
 
 @dataclass(frozen=True)
@@ -167,27 +170,10 @@ def plain_deployment(name: str, replicas: int) -> Manifest:
 
 def operator_account(plane: ControlPlane, folder: Path) -> Path:
     """Return the kubeconfig of a service account with the operator's rights and no more."""
-    name, role = "tidemill-operator", "rbac.authorization.k8s.io"
-    rules = [{"apiGroups": [g], "resources": r, "verbs": v} for g, r, v in RULES]
-    account = {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
+    name = "tidemill-operator"
     plane.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-    plane.apply(
-        {
-            "apiVersion": f"{role}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": name},
-            "rules": rules,
-        }
-    )
-    plane.apply(
-        {
-            "apiVersion": f"{role}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": role, "kind": "ClusterRole", "name": name},
-            "subjects": [account],
-        }
-    )
+    _allow(plane, "Cluster", name, RULES)
+    allow_leases(plane, NAMESPACE)
     token = plane.run("create", "token", name, "--duration=10h").strip()
     config = json.loads(plane.run("config", "view", "--raw", "--flatten", "-o", "json"))
     for user in config["users"]:
@@ -195,6 +181,29 @@ def operator_account(plane: ControlPlane, folder: Path) -> Path:
     path = folder / "operator-kubeconfig"
     path.write_text(json.dumps(config))
     return path
+
+
+def allow_leases(plane: ControlPlane, namespace: str) -> None:
+    """Let the operator's account use Leases in `namespace`."""
+    _allow(replace(plane, namespace=namespace), "", "tidemill-operator", [LEASES])
+
+
+def _allow(
+    plane: ControlPlane, scope: str, account: str, rules: Iterable[tuple[str, list[str], list[str]]]
+) -> None:
+    """Bind an account to a Role of its name, or a ClusterRole (`scope` Cluster)."""
+    group = "rbac.authorization.k8s.io"
+    meta = {"apiVersion": f"{group}/v1", "metadata": {"name": account}}
+    listed = [{"apiGroups": [g], "resources": r, "verbs": v} for g, r, v in rules]
+    plane.apply({**meta, "kind": f"{scope}Role", "rules": listed})
+    plane.apply(
+        {
+            **meta,
+            "kind": f"{scope}RoleBinding",
+            "roleRef": {"apiGroup": group, "kind": f"{scope}Role", "name": account},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}],
+        }
+    )
 
 
 class Operator:
@@ -210,6 +219,8 @@ class Operator:
             "TIDEMILL_DATABASE_CONNECT_SECONDS": "2",
             "TIDEMILL_OPERATOR_PROBE_PORT": str(self.port),
             "TIDEMILL_OPERATOR_TICK_SECONDS": "0.5",
+            # One of its own: nobody else's operator is waited for.
+            "TIDEMILL_OPERATOR_LEASE": f"operator-{self.port}",
             "TIDEMILL_OPERATOR_NAMESPACES": NAMESPACE,
             "TIDEMILL_WORKER_IMAGE": "localhost/tidemill:test",
             "TIDEMILL_APP": "examples.demo:app",
@@ -235,6 +246,11 @@ class Operator:
         assert child is not None
         child.terminate()
         return child.wait(timeout=60)
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._child is not None
+        self._child.send_signal(which)
 
     def kill(self) -> None:
         """End it with nothing said."""

@@ -11,7 +11,6 @@ from kubernetes import client
 
 from tidemill.errors import ConfigurationError, TidemillError
 from tidemill_cli.local.postgres import free_port
-from tidemill_operator import kube as edge
 from tidemill_operator import login
 from tidemill_operator.kube import Kube
 from tidemill_operator.kube_errors import (
@@ -21,6 +20,7 @@ from tidemill_operator.kube_errors import (
     KubeNotFound,
     KubeUnavailable,
 )
+from tidemill_operator.leading import NotLeading
 
 
 class Server(ThreadingHTTPServer):
@@ -67,6 +67,30 @@ def server() -> Iterator[Server]:
 async def kube(server: Server) -> AsyncIterator[Kube]:
     made = Kube(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"))
     yield made
+    await made.close()
+
+
+class Leads:
+    """Leads as far as it knows, or not; whoever asks once more is told that it does not."""
+
+    def __init__(self, *, leads: bool) -> None:
+        self.leads = leads
+        self.confirmed = 0
+
+    def check(self) -> None:
+        if not self.leads:
+            raise NotLeading("not ours")
+
+    async def confirm(self) -> None:
+        self.confirmed += 1
+        raise NotLeading("not ours any more")
+
+
+@pytest.fixture
+async def gated(server: Server) -> AsyncIterator[tuple[Kube, Leads]]:
+    gate = Leads(leads=False)
+    made = Kube(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"), gate)
+    yield made, gate
     await made.close()
 
 
@@ -159,17 +183,56 @@ async def test_nobody_there_is_unavailable() -> None:
     await kube.close()
 
 
+POD: dict[str, Any] = {
+    "metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "8", "labels": {}}
+}
+
+
+async def test_an_annotation_carries_the_version_that_the_decision_was_made_from(
+    server: Server, kube: Kube
+) -> None:
+    await kube.annotate_pod(POD, {"cost": "-5"})
+    ((_, _, _, body),) = server.requests
+    assert body["metadata"] == {"uid": "u", "resourceVersion": "8", "annotations": {"cost": "-5"}}
+
+
+async def test_who_does_not_lead_reads_and_writes_nothing(
+    server: Server, gated: tuple[Kube, Leads]
+) -> None:
+    kube, _ = gated
+    with pytest.raises(NotLeading):
+        await kube.write_scale(DEPLOYMENT, 3)
+    with pytest.raises(NotLeading):
+        await kube.annotate_pod(POD, {})
+    assert server.requests == []
+    await kube.deployment("n", "d")
+    assert len(server.requests) == 1
+
+
+async def test_after_a_conflict_it_is_asked_who_leads(
+    server: Server, gated: tuple[Kube, Leads]
+) -> None:
+    kube, gate = gated
+    gate.leads = True
+    server.answer = (409, b'{"message": "changed"}')
+    with pytest.raises(NotLeading, match="any more"):
+        await kube.write_scale(DEPLOYMENT, 3)
+    assert gate.confirmed == 1
+
+
 async def test_a_server_that_does_not_answer_is_given_up_on(
-    server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr(edge, "READ_SECONDS", 0.2)
+    there = client.Configuration(host=f"http://127.0.0.1:{server.server_port}")
+    kube = Kube(there, seconds=(3.0, 0.2))
     monkeypatch.setattr(Handler, "do_GET", lambda _: release.wait(10))
     try:
         with pytest.raises(KubeUnavailable, match=r"(?i)timed? ?out"):
             await kube.deployment("n", "d")
     finally:
         release.set()
+        await kube.close()
     assert server.requests == []
 
 

@@ -3,6 +3,7 @@
 import logging
 import re
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 import tidemill_operator
-from tests.support.control_plane import RULES
+from tests.support.control_plane import LEASES, RULES
 from tidemill.errors import ConfigurationError
 from tidemill.retry import RetryPolicy
 from tidemill.settings import Settings
@@ -23,10 +24,32 @@ from tidemill_operator.reconcile import namespaces_of
 from tidemill_operator.troubles import Troubles
 
 
+@dataclass
+class Leads:
+    term: int | None = None
+    ready: bool = True
+
+
+async def test_readyz_says_who_acts_and_fails_where_nobody_can_tell() -> None:
+    leads, port = Leads(), free_port()
+    probes = Probes("127.0.0.1", port, leads, lambda: 0.0)
+    async with probes, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        for term, ready, told in (
+            (None, True, (200, "standing by")),
+            (3, True, (200, "acting")),
+            (None, False, (503, "the Lease cannot be used")),
+        ):
+            leads.term, leads.ready = term, ready
+            async with http.get("/readyz") as answer:
+                assert (answer.status, (await answer.json())["status"]) == told
+            async with http.get("/healthz") as answer:
+                assert answer.status == 200
+
+
 async def test_healthz_follows_the_loops_progress() -> None:
     seconds = 0.0
     port = free_port()
-    probes = Probes("127.0.0.1", port, lambda: seconds)
+    probes = Probes("127.0.0.1", port, Leads(), lambda: seconds)
     async with probes, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
         async with http.get("/healthz") as answer:
             assert (answer.status, (await answer.json())["status"]) == (200, "ok")
@@ -41,7 +64,7 @@ async def test_a_taken_probe_port_is_one_clear_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        probes = Probes("127.0.0.1", taken.getsockname()[1], lambda: 0.0)
+        probes = Probes("127.0.0.1", taken.getsockname()[1], Leads(), lambda: 0.0)
         with pytest.raises(ConfigurationError, match="TIDEMILL_OPERATOR_PROBE_PORT must be free"):
             await probes.start()
     await probes.stop()
@@ -147,6 +170,6 @@ def test_the_rights_that_the_tests_give_are_the_documented_ones() -> None:
             tidemill_operator.__doc__ or "",
             re.MULTILINE,
         )
-        if match[2] != "leases"
     }
-    assert documented == {(group, names[0], tuple(verbs)) for group, names, verbs in RULES}
+    given = {(group, names[0], tuple(verbs)) for group, names, verbs in (*RULES, LEASES)}
+    assert documented == given

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tidemill import sql
 from tidemill.db import Database, Session
+from tidemill.errors import StaleTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,14 @@ class MarkStore:
     async def write(self, marks: Marks, *, term: int) -> frozenset[int]:
         """Set the marks; return the workers that are draining by it.
 
-        Missing are those that have a task in hand by now, and those marked by a later term.
+        Missing are those that have a task in hand by now. Raises StaleTerm when any of them was
+        marked in a later term.
         """
         if not marks.workers:
             return frozenset()
 
         async def act(session: Session) -> frozenset[int]:
-            await session.fetch(sql.load("workers_lock"), marks.workers)
+            await _lock(session, marks.workers, term)
             await session.fetch(sql.load("workers_unmark"), list(marks.unmark), term)
             await session.fetch(sql.load("workers_cordon"), list(marks.cordon), term)
             drain = sql.load("workers_drain")
@@ -77,11 +79,11 @@ class MarkStore:
         """Take it that these are dead: they claim nothing more, and their leases expire now.
 
         Returns how many leases; whoever looks after expired ones is told to look now. A process
-        that lives all the same has lost them: it can record nothing.
+        that lives all the same has lost them: it can record nothing. Raises StaleTerm as `write`.
         """
 
         async def act(session: Session) -> int:
-            await session.fetch(sql.load("workers_lock"), list(workers))
+            await _lock(session, workers, term)
             await session.fetch(sql.load("workers_drain"), list(workers), term, True)
             return len(await session.fetch(sql.load("worker_expire"), list(workers)))
 
@@ -89,3 +91,10 @@ class MarkStore:
         if expired:
             await self._db.execute(sql.load("recover_notify"))
         return expired
+
+
+async def _lock(session: Session, workers: Sequence[int], term: int) -> None:
+    rows = await session.fetch(sql.load("workers_lock"), list(workers))
+    latest = max((row["mark_term"] for row in rows), default=0)
+    if latest > term:
+        raise StaleTerm(latest)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,11 +70,13 @@ def start_operator(
     database_url: str,
     tmp_path: Path,
 ) -> Iterator[Start]:
-    """Return a function that starts an operator; each ends with the test."""
+    """Return a function that starts an operator; all share one Lease, and end with the test."""
     started: list[Operator] = []
+    lease = f"operator-{uuid.uuid4().hex[:8]}"
 
     def start(url: str = database_url, **settings: str) -> Operator:
         log = tmp_path / f"operator-{len(started)}.log"
+        settings = {"TIDEMILL_OPERATOR_LEASE": lease, **settings}
         started.append(Operator(account, url, log, **settings))
         started[-1].start()
         return started[-1]
