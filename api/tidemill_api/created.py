@@ -47,11 +47,7 @@ class Created(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Write it."""
         body, writer = self._whole_body, request.writer
-        head = (
-            f"HTTP/1.1 201 Created\r\nContent-Type: {JSON}\r\nLocation: {self._location}\r\n"
-            f"{self._common}Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
-        )
-        await writer.write(head.encode() + body)
+        await writer.write(whole(body, self._location, self._common))
         await writer.drain()
         return writer
 
@@ -62,6 +58,15 @@ class Created(web.StreamResponse):
     def keep_alive(self) -> bool | None:
         """The connection goes on: others get the usual answer."""
         return True
+
+
+def whole(body: bytes, location: str, common: str) -> bytes:
+    """Return all bytes of the answer; `common`: the lines that every answer has."""
+    head = (
+        f"HTTP/1.1 201 Created\r\nContent-Type: {JSON}\r\nLocation: {location}\r\n"
+        f"{common}Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 @lru_cache(maxsize=1)

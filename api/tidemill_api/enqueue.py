@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
-from tidemill.batching import Batcher
+from tidemill.batching import Batcher, Receive
 from tidemill.errors import DatabaseRefused, DatabaseUnavailable, OutcomeUnknown
 from tidemill.models import Enqueued, NewTask
 from tidemill.notify import Hints
@@ -60,6 +60,13 @@ class Enqueuer:
         """
         batcher = self._plain if task.idempotency_key is None else self._keyed
         return batcher.submit(task)
+
+    def offer(self, task: NewTask, receive: Receive[Enqueued]) -> None:
+        """Store a task without a key as `one` does; `receive` is called with what comes of it.
+
+        Raises Overloaded.
+        """
+        self._plain.offer(task, receive)
 
     def part(self, tasks: Sequence[NewTask]) -> Part:
         """Return some tasks of a batch, ready to be stored. Raises InvalidTask."""

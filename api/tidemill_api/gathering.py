@@ -8,7 +8,7 @@ counts, and never the parsed tasks of more than one part.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -37,7 +37,7 @@ class Gathering:
         """Start with none; `held` grows with what is kept."""
         self._api = api
         self._caller = caller_of(request)
-        self._trace = trace_of(request)
+        self._trace = trace_of(request.headers)
         self._held = held
         self._tasks: list[NewTask] = []
         self._size = self._turn_tasks = self._turn_bytes = self._kept = 0
@@ -164,12 +164,12 @@ def renumber(error: InvalidTask | Problem, by: int) -> None:
     error.faults = [Fault(moved(f.field, by), f.rule, f.value) for f in error.faults]
 
 
-def trace_of(request: web.Request) -> dict[str, str]:
-    """Return the headers of the request's trace; none without one."""
-    traceparent = request.headers.get(TRACEPARENT)
+def trace_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what tells the trace of a request with `headers`; nothing without one."""
+    traceparent = headers.get(TRACEPARENT)
     if traceparent is None:
         return {}
-    return of_request(traceparent, request.headers.get(TRACESTATE))
+    return of_request(traceparent, headers.get(TRACESTATE))
 
 
 def traced(tasks: Sequence[NewTask], trace: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
@@ -36,7 +36,7 @@ _ids: list[str] = []
 _log = logging.getLogger(__name__)
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What is told of a request in logs and metrics."""
 
     method: str
@@ -55,15 +55,15 @@ async def answered(
 ) -> web.StreamResponse:
     """Return the answer of `handler`, or that to what it raises, with what every answer carries."""
     began = time.perf_counter()
-    asked = _Asked(request.method, route, _request_id(request))
+    asked = Asked(request.method, route, request_id(request.headers))
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - the one place where errors become answers
         response = _answer_to(error, asked, api)
     if isinstance(response, Created):
         if api.cors is None and not api.health.draining and response.suits(request):
-            _note(asked, response.status, time.perf_counter() - began, api)
-            return response.finish(f"{REQUEST_ID}: {asked.id}\r\n{_LINES}")
+            note(asked, response.status, time.perf_counter() - began, api)
+            return response.finish(common_lines(asked.id))
         response = response.usual()
     await compress(request, response)
     if api.cors is not None:
@@ -71,8 +71,13 @@ async def answered(
     finish(response.headers, asked.id)
     if api.health.draining or _refused_early(request, response):
         response.force_close()
-    _note(asked, response.status, time.perf_counter() - began, api)
+    note(asked, response.status, time.perf_counter() - began, api)
     return response
+
+
+def common_lines(request_id: str) -> str:
+    """Return what `finish` adds, as text."""
+    return f"{REQUEST_ID}: {request_id}\r\n{_LINES}"
 
 
 def finish(headers: MutableMapping[str, str], request_id: str) -> None:
@@ -97,8 +102,9 @@ def _refused_early(request: web.Request, response: web.StreamResponse) -> bool:
     return response.status >= _BAD and not request.content.is_eof()
 
 
-def _request_id(request: web.Request) -> str:
-    given = request.headers.get(REQUEST_ID)
+def request_id(headers: Mapping[str, str]) -> str:
+    """Return the id that a request with `headers` names, or a new one."""
+    given = headers.get(REQUEST_ID)
     if given is not None and _ID.fullmatch(given):
         return given
     if not _ids:
@@ -107,7 +113,7 @@ def _request_id(request: web.Request) -> str:
     return _ids.pop()
 
 
-def _answer_to(error: Exception, asked: _Asked, api: Api) -> web.Response:
+def _answer_to(error: Exception, asked: Asked, api: Api) -> web.Response:
     problem = problem_of(error)
     if problem is None:
         problem = internal()
@@ -118,7 +124,7 @@ def _answer_to(error: Exception, asked: _Asked, api: Api) -> web.Response:
     return response_of(problem, asked.id)
 
 
-def _log_failure(asked: _Asked, error: Exception, *, stack: Exception | None) -> None:
+def _log_failure(asked: Asked, error: Exception, *, stack: Exception | None) -> None:
     _log.error(
         "%s %s failed: %s: %s",
         asked.method,
@@ -130,7 +136,8 @@ def _log_failure(asked: _Asked, error: Exception, *, stack: Exception | None) ->
     )
 
 
-def _note(asked: _Asked, status: int, seconds: float, api: Api) -> None:
+def note(asked: Asked, status: int, seconds: float, api: Api) -> None:
+    """Count an answered request, and log it."""
     method = asked.method if asked.method in _METHODS else "other"
     api.metrics.observe_request(asked.route, method, status, seconds)
     level = logging.DEBUG if status < _BAD else logging.INFO

@@ -20,11 +20,12 @@ from tidemill.db import Database
 from tidemill.notify import Hints
 from tidemill.settings import Settings
 from tidemill_api.app import build
-from tidemill_api.connections import LINGER_SECONDS, BoundedProtocol, Rooms
+from tidemill_api.connections import LINGER_SECONDS, Rooms
 from tidemill_api.context import Api
+from tidemill_api.light import LightProtocol, LightWay
 from tidemill_api.listening import Entrance, Turns, bound, entrances, shown
 from tidemill_api.running import database_ready, stop_waiting, working
-from tidemill_api.short import ShortWay
+from tidemill_api.short import ENQUEUE, ShortWay
 
 DRAIN_SECONDS: Final = 20.0
 """How long requests in hand may take to finish after stop."""
@@ -116,7 +117,7 @@ async def listening(api: Api, sockets: Sequence[socket.socket]) -> AsyncGenerato
         await runner.cleanup()
 
 
-def _protocol(runner: web.AppRunner, api: Api) -> Callable[[], BoundedProtocol]:
+def _protocol(runner: web.AppRunner, api: Api) -> Callable[[], LightProtocol]:
     manager = runner.server
     if manager is None:
         raise RuntimeError("the runner is not set up")
@@ -129,7 +130,8 @@ def _protocol(runner: web.AppRunner, api: Api) -> Callable[[], BoundedProtocol]:
         "keepalive_timeout": api.settings.api_keepalive_seconds,
         "lingering_time": LINGER_SECONDS,
     }
-    return lambda: BoundedProtocol(manager, rooms, **options)
+    way = LightWay(api, ENQUEUE)
+    return lambda: LightProtocol(manager, rooms, way, **options)
 
 
 async def _turn_away(api: Api, hurry: asyncio.Event) -> None:

@@ -19,11 +19,16 @@ from tidemill_api.auth.guard import guarded
 from tidemill_api.context import Api
 from tidemill_api.created import Created
 from tidemill_api.handlers import tasks
+from tidemill_api.light import LightProtocol, Outcome
 from tidemill_api.middleware import answered
 from tidemill_api.routes import ENDPOINTS
 
 _Application = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-_ENQUEUE: Final = next(each for each in ENDPOINTS if each.handler is tasks.create)
+ENQUEUE: Final = next(each for each in ENDPOINTS if each.handler is tasks.create)
+
+
+async def _tell(outcome: Outcome, _: web.Request) -> web.StreamResponse:
+    return outcome()
 
 
 class ShortWay:
@@ -32,20 +37,25 @@ class ShortWay:
     def __init__(self, api: Api, application: _Application) -> None:
         """Enqueue with `api`; nothing but its own prefix is before its paths."""
         self._api = api
-        self._path = api.own_prefix + _ENQUEUE.path
+        self._path = api.own_prefix + ENQUEUE.path
         self._application = application
-        mine = replace(_ENQUEUE, handler=partial(tasks.enqueue, api=api, reply=Created))
+        mine = replace(ENQUEUE, handler=partial(tasks.enqueue, api=api, reply=Created))
         self._enqueue = guarded(mine, api.guard)
 
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """Return what will be the answer."""
         if (
             request.raw_path == self._path
-            and request.method == _ENQUEUE.method
+            and request.method == ENQUEUE.method
             and hdrs.EXPECT not in request.headers
             and isinstance(request, web.Request)
         ):
-            return answered(request, self._enqueue, self._api, _ENQUEUE.path)
+            handler = self._enqueue
+            if isinstance(request.protocol, LightProtocol) and (
+                outcome := request.protocol.take_outcome()
+            ):
+                handler = partial(_tell, outcome)
+            return answered(request, handler, self._api, ENQUEUE.path)
         if expecting.unknown(request) and isinstance(request, web.Request):
             return answered(request, expecting.refuse, self._api, "unmatched")
         return self._application(request)

@@ -42,6 +42,10 @@ class Shared(Generic[Value]):
                 raise self._failure
             return await self._loaded()
 
+    def fresh(self, max_age: float) -> Value | None:
+        """Return the value that `get` would return without waiting, or None."""
+        return self._value if self._began >= self._clock() - max_age else None
+
     async def _loaded(self) -> Value:
         began = self._clock()
         try:

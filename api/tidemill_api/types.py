@@ -43,6 +43,13 @@ class TypeRegistry:
                 raise UnknownType(*strangers[:MAX_FAULTS])
         return found
 
+    def checks_now(self, task: NewTask) -> Checks | None:
+        """Return what `checks` would return without waiting; None where it would wait or raise."""
+        found = self._checks.fresh(FRESH_SECONDS)
+        if found is None or (self._reject_unknown and task.type not in found):
+            return None
+        return found
+
     async def refresh(self) -> None:
         """See every type that was committed before this call. Raises DatabaseUnavailable."""
         await self._checks.get(0)

@@ -7,6 +7,7 @@ There is no fixed delay. Used for HTTP enqueues and completions.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from tidemill.errors import Overloaded
@@ -16,6 +17,9 @@ Answer = TypeVar("Answer")
 
 Flush = Callable[[list[Item]], Awaitable[Sequence[Answer | BaseException]]]
 """Takes a batch and returns one answer or error an item, in order; may raise one for all."""
+
+Receive = Callable[[Answer | BaseException], None]
+"""Is called once, with the answer of an item or its error; must not raise."""
 
 
 class Batcher(Generic[Item, Answer]):
@@ -34,7 +38,7 @@ class Batcher(Generic[Item, Answer]):
         self._most = most
         self._lanes = lanes
         self._most_waiting = most_waiting
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Item, Receive[Answer]]] = deque()
         self._flights: set[asyncio.Task[None]] = set()
         self._flying = 0
 
@@ -43,17 +47,25 @@ class Batcher(Generic[Item, Answer]):
 
         Raises the flush's error, or Overloaded when too much waits already.
         """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.offer(item, partial(_settle, future))
+        return await future
+
+    def offer(self, item: Item, receive: Receive[Answer]) -> None:
+        """Have `receive` called with the answer for `item`, or its error, once it is flushed.
+
+        For who has no task to wait in: a task and a future for each item cost as much as storing
+        it. Raises Overloaded when too much waits already.
+        """
         if len(self._waiting) >= self._most_waiting:
             raise Overloaded(f"{len(self._waiting)} requests are waiting for the database")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, receive))
         # Not by `_flights`: who got an answer may be here before that flight's callbacks.
         if self._flying < self._lanes:
             self._flying += 1
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)
-        return await future
 
     async def close(self) -> None:
         """Return when all that was submitted is flushed."""
@@ -69,7 +81,7 @@ class Batcher(Generic[Item, Answer]):
         finally:
             self._flying -= 1
 
-    async def _deliver(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    async def _deliver(self, batch: list[tuple[Item, Receive[Answer]]]) -> None:
         answers: Sequence[Answer | BaseException]
         try:
             answers = await self._flush([item for item, _ in batch])
@@ -84,13 +96,17 @@ class Batcher(Generic[Item, Answer]):
 
 
 def _answer(
-    batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]],
+    batch: Sequence[tuple[Item, Receive[Answer]]],
     answers: Sequence[Answer | BaseException],
 ) -> None:
-    for (_, future), answer in zip(batch, answers, strict=True):
-        if future.done():  # the asker has gone
-            continue
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+    for (_, receive), answer in zip(batch, answers, strict=True):
+        receive(answer)
+
+
+def _settle(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:
+    if future.done():  # the asker has gone
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -40,7 +40,7 @@ async def enqueue(request: web.Request, api: Api, reply: Reply = created) -> web
         task = checking.task_of(_with_key(strictjson.parse(data), request))
         if len(data) > (most := api.settings.max_payload_bytes):  # a small body holds none
             bound_payload(task, most, "payload")
-        traced((task,), trace_of(request))
+        traced((task,), trace_of(request.headers))
         if (caller := caller_of(request)).queues is not None:
             await within.placed(api, caller, (task,))
         check_payload(task, await api.types.checks((task,)))
