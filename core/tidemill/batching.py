@@ -92,7 +92,8 @@ class Batcher(Generic[Item, Answer]):
             if not isinstance(error, Exception):
                 raise
         else:
-            _answer(batch, answers)
+            # After the next flush is on its way: Postgres need not wait while answers are written.
+            asyncio.get_running_loop().call_soon(_answer, batch, answers)
 
 
 def _answer(
