@@ -325,7 +325,56 @@ DECLARE
     all_ids  uuid[];
     is_new   boolean[];
     answered bigint;
+    uniform  boolean := false;
+    of_type  record;
+    settled  record;
+    target   text;
 BEGIN
+    -- Tasks of one type and queue with nothing set: one look at each name, one insert.
+    -- Whatever is out of the ordinary about these goes on below, as everything else does.
+    IF cardinality(types) > 0 AND cardinality(payloads) = cardinality(types)
+       AND num_nonnulls(names, priorities, run_ats, delays, retry_limits, timeouts, policies, keys, ttls, expires, headers) = 0 THEN
+        uniform := types = array_fill(types[1], ARRAY[cardinality(types)])
+               AND (queues IS NULL OR queues = array_fill(queues[1], ARRAY[cardinality(types)]));
+    END IF;
+    IF uniform THEN
+        SELECT k.name, k.queue, k.priority, k.max_retries, k.timeout_seconds, k.retry INTO of_type
+          FROM tidemill.task_types k WHERE k.name = types[1];
+        target := coalesce(nullif(queues[1], ''), of_type.queue, 'default');
+        PERFORM pg_advisory_xact_lock_shared(hashtext('tidemill.queue'), hashtext(target));
+        SELECT q.id AS queue_id,
+               coalesce(of_type.priority, q.priority, 0::smallint) AS priority,
+               coalesce(of_type.max_retries, q.max_retries, 3) AS max_retries,
+               coalesce(of_type.timeout_seconds, q.timeout_seconds, 300) AS timeout_seconds,
+               coalesce(of_type.retry, q.retry) AS retry
+          INTO settled
+          FROM tidemill.queues q
+         WHERE q.name = target AND q.max_depth IS NULL
+           AND (of_type.name IS NOT NULL OR coalesce(q.unknown_types, enqueue_rows.unknown_types) <> 'reject');
+        IF FOUND THEN
+            RETURN QUERY
+            WITH given AS MATERIALIZED (
+                SELECT g.place, tidemill.uuid_at(base + g.place, salt) AS id, coalesce(g.payload, '{}') AS payload
+                  FROM unnest(payloads) WITH ORDINALITY AS g (payload, place)
+            ), bodies AS (
+                INSERT INTO tidemill.tasks (id, queue_id, type, priority, max_retries, timeout_seconds, created_at, payload, retry)
+                SELECT g.id, settled.queue_id, types[1], settled.priority, settled.max_retries,
+                       settled.timeout_seconds, statement_timestamp(), g.payload, settled.retry
+                  FROM given g
+            ), queued AS (
+                INSERT INTO tidemill.ready (task_id, queue_id, priority, lane, ready_at)
+                SELECT g.id, settled.queue_id, settled.priority, 1, statement_timestamp() FROM given g
+            ), noted AS (
+                INSERT INTO tidemill.throughput_deltas (queue_id, enqueued, d_queued, d_scheduled)
+                VALUES (settled.queue_id, cardinality(types), cardinality(types), 0)
+            )
+            SELECT g.id, 'queued', true, target, settled.priority, settled.max_retries, settled.timeout_seconds,
+                   settled.retry, statement_timestamp(), statement_timestamp()
+              FROM given g ORDER BY g.place;
+            RETURN;
+        END IF;
+    END IF;
+
     -- Once for all that follows: a type's default queue may change while we work. And once a
     -- combination: a batch has few, and looking names up for each task costs more than storing it.
     SELECT array_agg(d.type), array_agg(d.given), array_agg(coalesce(nullif(d.given, ''), k.queue, 'default'))
