@@ -54,7 +54,7 @@ class LightWay:
         self.route = endpoint.path
         self.method = endpoint.method
         self._scope = endpoint.scope
-        self._most = min(api.settings.max_payload_bytes, LEAST_BYTES)
+        self.most = min(api.settings.max_payload_bytes, LEAST_BYTES)
 
     def takes(self, message: RawRequestMessage) -> bool:
         """Return whether nothing about the head of a request is out of the ordinary."""
@@ -72,8 +72,6 @@ class LightWay:
 
     def task_of(self, body: bytes, headers: Mapping[str, str]) -> NewTask | None:
         """Return the task in `body`; None where the ordinary way has to look at it."""
-        if len(body) > self._most:
-            return None
         value = quickjson.parsed(body, SUSPECT_BYTES, MAX_DEPTH)
         task = None if value is quickjson.UNSURE else plain(value)
         if task is None or (checks := self.api.types.checks_now(task)) is None:
@@ -85,6 +83,10 @@ class LightWay:
         task.payload_text = payload_text(task.payload)
         traced((task,), trace_of(headers))
         return task
+
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Return whether the sender may enqueue: nothing of a stranger's body is looked at."""
+        return self.api.guard.knows(headers, self._scope)
 
     def admits(self, headers: Mapping[str, str], size: int) -> bool:
         """Let the request in and hold its `size` bytes; False leaves all as it was."""
@@ -122,10 +124,13 @@ class LightProtocol(BoundedProtocol):
         super().__init__(manager, rooms, **options)
         self._way = way
         self._hand: _Hand | None = None
-        self._outcome: Outcome | None = None
+        self._outcome: tuple[Outcome, float] | None = None
 
-    def take_outcome(self) -> Outcome | None:
-        """Return what came of the request that goes on here, if it was carried out already."""
+    def take_outcome(self) -> tuple[Outcome, float] | None:
+        """Return what came of the request that goes on here, and when that began.
+
+        None when it was not carried out already.
+        """
         outcome, self._outcome = self._outcome, None
         return outcome
 
@@ -170,8 +175,10 @@ class LightProtocol(BoundedProtocol):
             or type(payload) is not StreamReader
             or not payload.is_eof()
             or payload.exception() is not None
+            or payload.total_bytes > way.most  # put back, a large one would pause the parser
             or not isinstance(message, RawRequestMessage)
             or not way.takes(message)
+            or not way.knows(message.headers)
         ):
             return
         began = time.perf_counter()
@@ -238,9 +245,11 @@ class LightProtocol(BoundedProtocol):
         """Give the request back to aiohttp's task, with what came of it."""
         if self._manager is None:  # the client has gone; that nobody hears it is no error
             self._request_in_progress = False
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)  # a shutdown waits for this request
             return
         self._messages[0] = hand.message, self._again(hand.body)
-        self._outcome = outcome
+        self._outcome = outcome, hand.began
         self._wake()
 
     def _wake(self) -> None:

@@ -51,10 +51,13 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def answered(
-    request: web.Request, handler: Handler, api: Api, route: str
+    request: web.Request, handler: Handler, api: Api, route: str, began: float | None = None
 ) -> web.StreamResponse:
-    """Return the answer of `handler`, or that to what it raises, with what every answer carries."""
-    began = time.perf_counter()
+    """Return the answer of `handler`, or that to what it raises, with what every answer carries.
+
+    `began`: when the work did, by `time.perf_counter`; None: now.
+    """
+    began = time.perf_counter() if began is None else began
     asked = Asked(request.method, route, request_id(request.headers))
     try:
         response = await handler(request)

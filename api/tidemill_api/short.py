@@ -50,12 +50,12 @@ class ShortWay:
             and hdrs.EXPECT not in request.headers
             and isinstance(request, web.Request)
         ):
-            handler = self._enqueue
             if isinstance(request.protocol, LightProtocol) and (
-                outcome := request.protocol.take_outcome()
+                known := request.protocol.take_outcome()
             ):
-                handler = partial(_tell, outcome)
-            return answered(request, handler, self._api, ENQUEUE.path)
+                outcome, began = known
+                return answered(request, partial(_tell, outcome), self._api, ENQUEUE.path, began)
+            return answered(request, self._enqueue, self._api, ENQUEUE.path)
         if expecting.unknown(request) and isinstance(request, web.Request):
             return answered(request, expecting.refuse, self._api, "unmatched")
         return self._application(request)

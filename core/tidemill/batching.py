@@ -5,6 +5,7 @@ There is no fixed delay. Used for HTTP enqueues and completions.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Generic, TypeVar
 
 from tidemill.errors import Overloaded
 
+_log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -101,7 +103,10 @@ def _answer(
     answers: Sequence[Answer | BaseException],
 ) -> None:
     for (_, receive), answer in zip(batch, answers, strict=True):
-        receive(answer)
+        try:
+            receive(answer)
+        except Exception:  # noqa: BLE001 - the others get theirs
+            _log.exception("an answer of a batch was not received")
 
 
 def _settle(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:

@@ -92,6 +92,7 @@ BODIES = (
     b'{"type":"send","queue":"mails","payload":"\xc3\xbc"}',
     b'{"type":"send","payload":"' + b"x" * 900 + b'"}',
     b'{"type":"send","payload":"' + b"x" * 3000 + b'"}',
+    b'{"type":"send","payload":"' + b"x" * 200_000 + b'"}',
     b'{"type":"send","priority":"high"}',
     b'{"type":"a b"}',
     b'{"type":"send","payload":1e999}',
@@ -145,6 +146,18 @@ async def test_plain_requests_go_lightly_and_others_do_not(
     ):
         await exchange(http, other)
     assert taken.count == before
+
+
+async def test_a_large_body_in_one_piece_is_answered_and_so_is_what_follows(
+    http: aiohttp.ClientSession,
+) -> None:
+    await warm(http)
+    large = post(b'{"type":"send","payload":"' + b"x" * 250_000 + b'"}')
+    async with connection(http) as (reader, writer):
+        for sent in (PLAIN, large, PLAIN, large + PLAIN, PLAIN):
+            writer.write(sent)
+            for _ in range(sent.count(b"POST")):
+                assert (await reply_of(reader)).status == 201
 
 
 async def test_bytes_in_any_pieces_are_the_same_request(

@@ -78,24 +78,30 @@ class Guard:
         self.metrics.admit(caller.name)
         return caller
 
+    def knows(self, headers: Mapping[str, str], scope: Scope) -> bool:
+        """Return whether the token may do all of `scope`, in any queue; nothing is counted."""
+        return not self.on or self._allowed(headers, scope) is not None
+
     def admits_lightly(self, headers: Mapping[str, str], scope: Scope) -> bool:
-        """Let in who may do all that `scope` allows, in any queue, as `admit` does.
+        """Let in who is known (`knows`), as `admit` does.
 
         False leaves everything as it was, for `admit` to say what there is to say.
         """
         if not self.on:
             return True
+        token = self._allowed(headers, scope)
+        if token is None or ((bucket := self._buckets.get(token.digest)) and bucket.draw()):
+            return False  # a bucket that says how long to wait has drawn nothing
+        self.metrics.admit(token.caller.name)
+        return True
+
+    def _allowed(self, headers: Mapping[str, str], scope: Scope) -> Token | None:
         given = _BEARER.fullmatch(headers.get("Authorization", ""))
         token = self._tokens.get(digest_of(given[1])) if given is not None else None
         if token is None or (token.expires_at is not None and token.expires_at <= self._clock()):
-            return False
+            return None
         caller = token.caller
-        if caller.queues is not None or not caller.has(scope):
-            return False
-        if (bucket := self._buckets.get(token.digest)) and bucket.draw():
-            return False  # nothing was drawn
-        self.metrics.admit(caller.name)
-        return True
+        return token if caller.queues is None and caller.has(scope) else None
 
     def _known(self, header: str | None) -> Token:
         if not header:
