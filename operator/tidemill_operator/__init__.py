@@ -10,7 +10,7 @@ Who does what:
     leading     which of several operators acts (leadership: judged; standby: what others keep)
     departures  what remains to be done for a TaskQueue that is gone
     member      one TaskQueue's part of a turn
-    sizing      what decisions are made from (connections: those left), and their memory
+    sizing      what decisions are made from (connections: those left; course: what they taught)
     decision    how many workers, a pure function (need: its rules; policy, memory: its inputs)
     simulation  the decision played over loads
     rivals      who else sets the replicas

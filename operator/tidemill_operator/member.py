@@ -55,7 +55,7 @@ class Member:
     @property
     def start_seconds(self) -> float | None:
         """How long a new worker took to become ready lately; None when that was never seen."""
-        return self._sizing.start_seconds
+        return self._sizing.course.start_seconds
 
     @property
     def hurried(self) -> bool:
@@ -139,7 +139,7 @@ class Member:
             self._scaling = Scaling(before, decision.replicas)
             self._rivals.wrote(decision.replicas)
         started_from = 0 if found is None else before
-        self._sizing.carried_out(decision, before=started_from, now=now)
+        self._sizing.course.carried_out(decision, before=started_from, now=now)
         self._sizing.saw(deployment, now)
         return deployment, decision
 
@@ -152,4 +152,4 @@ class Member:
         drain = float(drain_seconds(part(spec, "worker")))
         terms = Terms(hold=at.mode is Mode.OPERATOR, patience=None if protects else drain)
         allowed = await self._retiring.pass_over(deployment, decision.replicas, terms)
-        return self._sizing.hold(decision, allowed.replicas, allowed.clamp)
+        return self._sizing.course.hold(decision, allowed.replicas, allowed.clamp)

@@ -33,6 +33,11 @@ class Pod:
         return str(part(self.body, "status").get("phase", "Pending"))
 
     @property
+    def pending(self) -> bool:
+        """Whether no container of it runs yet."""
+        return self.phase == "Pending"
+
+    @property
     def ready(self) -> bool:
         """Whether its condition Ready holds."""
         return any(

@@ -16,6 +16,12 @@ UTILISATION = 0.8
 
 EVERY_QUEUE = "*"
 
+COUNT_CAP = 100_000
+"""Waiting tasks are counted up to here: no policy asks for more replicas beyond it."""
+
+DUE_SECONDS = 5.0
+"""Scheduled tasks due within this count as waiting, before the start of a worker was measured."""
+
 
 class Mode(StrEnum):
     """Who sets the replicas."""

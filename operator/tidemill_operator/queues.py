@@ -14,19 +14,13 @@ from tidemill import schema
 from tidemill.errors import Conflict, DatabaseRefused, SchemaMismatch, TidemillError
 from tidemill.models import QueueSnapshot
 from tidemill.store import Store
-from tidemill_operator.policy import EVERY_QUEUE
+from tidemill_operator.policy import COUNT_CAP, DUE_SECONDS, EVERY_QUEUE
 from tidemill_operator.problems import DUPLICATE_QUEUE, CannotAct, Problem
 from tidemill_operator.queue_settings import owner_of, settings_of
 from tidemill_operator.resources import queue_of
 from tidemill_operator.view import uid_of
 
 log = logging.getLogger(__name__)
-
-COUNT_CAP = 100_000
-"""Waiting tasks are counted up to here: no policy asks for more replicas beyond it."""
-
-DUE_SECONDS = 5.0
-"""Scheduled tasks due within this count as waiting, before the start of a pod was measured."""
 
 READ_SECONDS = 5.0
 REASSERT_SECONDS = 20.0

@@ -170,7 +170,7 @@ class Retiring:
         found = await asyncio.gather(*(priced(each) for each in pods))
         return [each for each in found if each is not None]
 
-    def _count(self, pods: Sequence[Pod], plan: Retirement, rules: Rules) -> int:
+    def _count(self, pods: Sequence[Pod], plan: Retirement[Pod], rules: Rules) -> int:
         """Return how many pods may be taken away now."""
         chosen = {each.uid for each in plan.chosen}
         leaving = [each for each in pods if each.uid in chosen and rules.may_go(each)]
@@ -183,7 +183,7 @@ class Retiring:
         self.hurried = count < len(leaving)
         return min(count, len(plan.chosen))
 
-    def _clamp(self, pods: Sequence[Pod], plan: Retirement) -> Clamp:
+    def _clamp(self, pods: Sequence[Pod], plan: Retirement[Pod]) -> Clamp:
         busy = sum(each.leases > 0 for each in pods)
         if plan.busy:
             sentence = f"{busy} of {len(pods)} workers have tasks in hand and are kept"

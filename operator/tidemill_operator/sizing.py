@@ -7,15 +7,13 @@ from typing import Any
 from tidemill.settings import Settings
 from tidemill_operator.body import part
 from tidemill_operator.connections import Connections, connections_per_replica
-from tidemill_operator.decision import Decision, Observation, decide, hold
+from tidemill_operator.course import Course
+from tidemill_operator.decision import Decision, Observation
 from tidemill_operator.memory import Memory
-from tidemill_operator.need import Clamp, Reading
+from tidemill_operator.need import Reading
 from tidemill_operator.policy import Mode, Policy, mode_of
 from tidemill_operator.targets import ready_of, replicas_of
 from tidemill_operator.view import uid_of
-
-LONGEST_START_SECONDS = 120.0
-"""A start that takes longer waits for an image, a node or a person: it says nothing of the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ class Situation:
 
 
 class Sizing:
-    """Decides for one TaskQueue. `carried_out` and `saw` bring its memory up to date."""
+    """Decides for one TaskQueue, on the course that its status remembers."""
 
     def __init__(
         self, task_queue: Mapping[str, Any], settings: Settings, connections: Connections
@@ -42,13 +40,7 @@ class Sizing:
         """Take up the memory that the TaskQueue's status holds."""
         self._settings = settings
         self._connections = connections
-        self._memory = Memory.from_status(part(task_queue, "status", "scaling"))
-        self._raised: float | None = None
-
-    @property
-    def start_seconds(self) -> float | None:
-        """How long a new replica took to become ready lately; None when that was never seen."""
-        return self._memory.start_seconds
+        self.course = Course(Memory.from_status(part(task_queue, "status", "scaling")))
 
     def decide(self, at: Situation) -> Decision:
         """Return what the TaskQueue's mode makes of `at`."""
@@ -65,7 +57,9 @@ class Sizing:
         return self._decide(at, policy, present)
 
     def _ruled(self, mode: Mode, replicas: int, reason: str) -> Decision:
-        return Decision(replicas=replicas, rule=mode.value, reason=reason, memory=self._memory)
+        return Decision(
+            replicas=replicas, rule=mode.value, reason=reason, memory=self.course.memory
+        )
 
     def _decide(self, at: Situation, policy: Policy, present: int) -> Decision:
         uid, ready = uid_of(at.task_queue), 0 if at.found is None else ready_of(at.found)
@@ -77,7 +71,7 @@ class Sizing:
             reading=at.reading,
             free_connections=self._connections.left_for(uid, max(0, present - ready) * each),
         )
-        decision = decide(observation, policy, self._memory)
+        decision = self.course.decide(observation, policy)
         self._connections.claim(uid, max(0, decision.replicas - present) * each)
         return decision
 
@@ -85,23 +79,7 @@ class Sizing:
         each = connections_per_replica(spec, self._settings)
         return replace(Policy.of(spec), connections_per_replica=each)
 
-    def hold(self, decision: Decision, replicas: int, clamp: Clamp | None) -> Decision:
-        """Return the decision that ends at `replicas`, as far as can be gone now."""
-        return hold(decision, replicas, clamp, self._memory)
-
-    def carried_out(self, decision: Decision, *, before: int, now: float) -> None:
-        """Remember a decision that found `before` replicas and has been written."""
-        seen = self._memory.start_seconds  # it may have been measured since the decision
-        self._memory = replace(decision.memory, start_seconds=seen)
-        if decision.replicas > before:
-            self._raised = now
-        elif decision.replicas < before:
-            self._raised = None
-
     def saw(self, deployment: Mapping[str, Any], now: float) -> None:
         """Measure how long the replicas that were added last took to become ready."""
-        if self._raised is None or ready_of(deployment) < replicas_of(deployment):
-            return
-        took, self._raised = now - self._raised, None
-        if 0 < took <= LONGEST_START_SECONDS:
-            self._memory = self._memory.started(took)
+        ready, replicas = ready_of(deployment), replicas_of(deployment)
+        self.course.saw(ready=ready, replicas=replicas, now=now)

@@ -9,9 +9,10 @@ from tidemill_operator.connections import (
     Connections,
     connections_per_replica,
 )
+from tidemill_operator.course import LONGEST_START_SECONDS
 from tidemill_operator.decision import Decision
 from tidemill_operator.need import Reading
-from tidemill_operator.sizing import LONGEST_START_SECONDS, Situation, Sizing
+from tidemill_operator.sizing import Situation, Sizing
 
 SETTINGS = Settings(database_url="postgresql://nowhere/", database_pool_size=8)
 
@@ -65,24 +66,24 @@ def test_a_worker_takes_its_pool_and_two_more_and_none_behind_a_pooler() -> None
 
 def test_the_start_of_workers_is_measured_from_the_write_until_all_are_ready() -> None:
     sizing = Sizing(task_queue(worker={}), SETTINGS, Connections())
-    assert sizing.start_seconds is None
+    assert sizing.course.start_seconds is None
     decision = sizing.decide(situation(0, ready=0, queued=10))
-    sizing.carried_out(decision, before=0, now=NOW)
+    sizing.course.carried_out(decision, before=0, now=NOW)
     sizing.saw(deployment(2, ready=1), NOW + 2)
-    assert sizing.start_seconds is None
+    assert sizing.course.start_seconds is None
     sizing.saw(deployment(2, ready=2), NOW + 6)
-    assert sizing.start_seconds == 6.0
+    assert sizing.course.start_seconds == 6.0
     sizing.saw(deployment(2, ready=2), NOW + 60)
-    assert sizing.start_seconds == 6.0
+    assert sizing.course.start_seconds == 6.0
     again = sizing.decide(situation(2, ready=2, queued=10, now=NOW + 70))
     assert again.memory.to_status()["startSeconds"] == 6.0
 
 
 def test_a_start_that_hung_or_was_called_off_is_not_counted() -> None:
     sizing = Sizing(task_queue(worker={}), SETTINGS, Connections())
-    sizing.carried_out(Decision(replicas=3, reason=""), before=1, now=NOW)
+    sizing.course.carried_out(Decision(replicas=3, reason=""), before=1, now=NOW)
     sizing.saw(deployment(3, ready=3), NOW + LONGEST_START_SECONDS + 1)
-    sizing.carried_out(Decision(replicas=5, reason=""), before=3, now=NOW)
-    sizing.carried_out(Decision(replicas=2, reason=""), before=5, now=NOW + 1)
+    sizing.course.carried_out(Decision(replicas=5, reason=""), before=3, now=NOW)
+    sizing.course.carried_out(Decision(replicas=2, reason=""), before=5, now=NOW + 1)
     sizing.saw(deployment(2, ready=2), NOW + 2)
-    assert sizing.start_seconds is None
+    assert sizing.course.start_seconds is None
