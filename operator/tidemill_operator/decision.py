@@ -114,7 +114,7 @@ class _Steps:
         waiting, limit = backlog(self._reading, self._policy)
         if limit is not None:
             self._clamps.append(limit)
-        need = needed(self._reading, waiting, self._policy)
+        need = needed(self._reading, waiting, self._policy, present=self._present)
         self._result = need.replicas
         self._bound()
         self._remember(idle=waiting + self._reading.running == 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.decisions import NOW, play
 from tidemill_operator.decision import Observation, decide
 from tidemill_operator.memory import Memory
-from tidemill_operator.need import Reading
+from tidemill_operator.need import TOLERANCE, Reading, needed
 from tidemill_operator.policy import Policy, StepLimits
 
 fixed = settings(deadline=None, derandomize=True)
@@ -182,3 +182,32 @@ def test_noise_of_a_fifth_does_not_make_it_flap(seed: int) -> None:
     assert len(turns) <= 24
     assert max(map(abs, turns), default=0) <= 4
     assert all(18 <= each <= 24 for each in history)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_arrivals_that_waver_by_a_tenth_keep_the_workers_that_are_there(seed: int) -> None:
+    chance = random.Random(seed)
+    wavering = [
+        Reading(
+            queued=0, running=4, arrival_per_second=chance.uniform(1.8, 2.2), mean_run_seconds=2
+        )
+        for _ in range(600)
+    ]
+    for there in (
+        5,
+        6,
+    ):  # the need is 5 on the dot: without a tolerance it would be 5 and 6 in turn
+        history = play(wavering, Policy(slots=1, target_wait_seconds=60), replicas=there)
+        assert len(set(history)) == 1
+
+
+@fixed
+@given(readings, policies(), st.integers(0, 200))
+def test_the_tolerance_keeps_no_more_than_it_says(
+    reading: Reading, policy: Policy, present: int
+) -> None:
+    exact = needed(reading, reading.queued, policy).replicas
+    near = needed(reading, reading.queued, policy, present=present).replicas
+    assert near in (exact, present)
+    assert exact <= near * (1 + TOLERANCE) + 1
+    assert near <= exact * (1 + TOLERANCE) + 1

@@ -5,7 +5,11 @@
 -- Plan: for each queue up to $1 entries of index ready_order; scheduled up to the horizon; leases;
 --   the 10 s buckets of the last 5 minutes. What arrives is what becomes claimable, so a task counts
 --   when it falls due, not when it was enqueued: each claim takes one off d_queued, and that is added.
-WITH asked AS (
+--   Arrivals are those since the start of the bucket that a minute ago fell into, divided by the time
+--   since then: whole buckets only, so the rate is exact whenever it is asked for.
+WITH minute AS (
+    SELECT date_bin('10 seconds', statement_timestamp() - interval '60 seconds', 'epoch') AS since
+), asked AS (
     SELECT q.id, coalesce(own.seconds, $2::double precision) AS due_seconds
       FROM tidemill.queues q
       LEFT JOIN unnest($3::text[], $4::double precision[]) AS own (name, seconds) ON own.name = q.name
@@ -21,7 +25,7 @@ WITH asked AS (
      GROUP BY s.queue_id
 ), recent AS (
     SELECT queue_id,
-           sum(arrived) FILTER (WHERE at > statement_timestamp() - interval '60 seconds') AS arrived,
+           sum(arrived) FILTER (WHERE at >= (SELECT since FROM minute)) AS arrived,
            sum(ended) AS ended, sum(run_seconds) AS run_seconds
       FROM (
         SELECT queue_id, bucket AS at, started + d_queued AS arrived, succeeded + failed_attempts - recovered AS ended, run_seconds
@@ -36,7 +40,8 @@ WITH asked AS (
 SELECT q.name AS queue, q.paused OR q.owner_paused AS paused,
        head.n AS queued, coalesce(soon.n, 0) AS due_soon, coalesce(running.n, 0) AS running,
        greatest(0, coalesce(extract(epoch FROM statement_timestamp() - head.ready_at), 0))::double precision AS oldest_seconds,
-       greatest(0, coalesce(recent.arrived, 0))::double precision / 60 AS arrival_per_second,
+       greatest(0, coalesce(recent.arrived, 0))::double precision
+           / extract(epoch FROM statement_timestamp() - (SELECT since FROM minute))::double precision AS arrival_per_second,
        CASE WHEN recent.ended > 0 THEN recent.run_seconds / recent.ended END::double precision AS mean_run_seconds,
        l.max_running
   FROM tidemill.queues q
