@@ -20,8 +20,8 @@ from tidemill_operator.policy import UTILISATION, Policy
 TOLERANCE = 0.15
 """A measured load this near to what the present replicas are for does not change them.
 
-Arrivals at random make the measure waver by a tenth and more. Played at 2 tasks/s of 2 s for half an
-hour, six times: 11 changes of direction without it, 2.7 with 0.1, 1 with 0.15, the same waits.
+Arrivals at random make the measure waver by a tenth and more. Played at 2 tasks/s of 2 s for half
+an hour, six times: 11 changes of direction without it, 2.7 with 0.1, 1 with 0.15, the same waits.
 """
 
 
@@ -94,7 +94,7 @@ def _limits(reading: Reading, policy: Policy) -> Iterator[tuple[str, int]]:
 def needed(reading: Reading, waiting: int, policy: Policy, *, present: int = 0) -> Need:
     """Return the replicas that the rules call for, unbounded, with the rule that asks for most.
 
-    With `present` replicas there, the load rule calls for them while its figure is within TOLERANCE.
+    The measured rules call for the `present` replicas while their figure is within TOLERANCE.
     """
     depth = math.ceil((waiting + reading.running) / policy.tasks_per_replica)
     words = (

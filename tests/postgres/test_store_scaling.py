@@ -16,7 +16,7 @@ async def snapshots(store: Store, **due_by_queue: float) -> dict[str, QueueSnaps
 
 
 def a_minute_of(tasks: int) -> object:
-    """Return the rate of so many tasks in the last 60 to 70 s: what is counted begins at a bucket."""
+    """Return the rate of so many tasks in the last 60 to 70 s: counting begins at a bucket."""
     return pytest.approx(tasks / 65, rel=0.09)
 
 
