@@ -30,6 +30,8 @@ class Scale:
     """How long it runs at a time, in turn with the one without"""
     samples: int
     """Of each latency and of each claim's cost"""
+    scalings: int
+    """Enqueues that the operator is timed by"""
 
 
 FULL = Scale(
@@ -42,6 +44,7 @@ FULL = Scale(
     pinned_seconds=60,
     slice_seconds=5,
     samples=100,
+    scalings=30,
 )
 QUICK = Scale(
     tasks=12_000,
@@ -53,6 +56,7 @@ QUICK = Scale(
     pinned_seconds=2,
     slice_seconds=1,
     samples=10,
+    scalings=5,
 )
 
 
@@ -60,6 +64,8 @@ class Subject(ABC):
     """A question that is answered by figures beside their limit, taken in one run."""
 
     name: str
+    by_default: bool = True
+    """Whether it runs when no case is named: not what needs a Kubernetes"""
 
     @abstractmethod
     async def run(self, bed: Bed, scale: Scale, say: Say) -> list[Finding]:

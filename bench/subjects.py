@@ -7,6 +7,7 @@ from bench.latency import Latency
 from bench.memory import Memory
 from bench.pinned import Pinned
 from bench.retained import Retained
+from bench.scaling.latency import ScalingLatency
 from bench.shares import Shares
 from bench.subject import Subject
 
@@ -21,5 +22,8 @@ ALL: dict[str, Subject] = {
         Pinned(),
         Memory(),
         Http(),
+        ScalingLatency(),
     )
 }
+
+DEFAULT = tuple(name for name, each in ALL.items() if each.by_default)
