@@ -24,8 +24,8 @@ resolve() { # FILE OPTION...: pins in FILE are kept unless UPGRADE=1
 }
 
 resolve requirements/dev.txt --extra dev --generate-hashes
-# The others take their versions from the first.
-sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' requirements/dev.txt > "$work/pins.txt"
+# The others take their versions from the first, with the markers that tell one from the other.
+sed -n 's/^\([A-Za-z0-9._-]*==[^\\]*\).*/\1/p' requirements/dev.txt > "$work/pins.txt"
 resolve requirements/run.txt --generate-hashes --constraints "$work/pins.txt"
 resolve constraints.txt --extra dev --constraints "$work/pins.txt"
 echo "locked $(grep -c == constraints.txt) packages"

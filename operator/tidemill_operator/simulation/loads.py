@@ -28,6 +28,15 @@ def steady(
     return _varying(lambda _: per_second, per_second, run_seconds, seconds, random.Random(seed))
 
 
+def exponential(
+    per_second: float, run_seconds: float, seconds: float, *, seed: int = 1
+) -> list[Arrival]:
+    """Return steady arrivals at random whose run times are exponential with that mean."""
+    chance = random.Random(seed)
+    come = _varying(lambda _: per_second, per_second, run_seconds, seconds, chance)
+    return [Arrival(each.at, chance.expovariate(1 / run_seconds)) for each in come]
+
+
 def sawtooth(
     most_per_second: float, run_seconds: float, seconds: float, *, period: float, seed: int = 1
 ) -> list[Arrival]:

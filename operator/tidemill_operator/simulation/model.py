@@ -1,139 +1,207 @@
-"""A queue and its workers in simulated time. Pure: no clock, no chance.
+"""A queue and its workers in simulated time: events, no clock. The same seed is the same course.
 
-Time passes in steps. In each, running tasks end, started workers become ready and take what waits,
-the oldest first. A worker that is told to go takes nothing more, finishes what it runs and is gone.
+Time goes from event to event: a task comes, a worker is ready, a task ends, a worker that was told
+to go has had its time. A free slot takes the task that waits longest; where several workers have
+one, chance says who, as it does among workers that all wait for a notification.
 """
 
+import heapq
+import math
+import random
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from tidemill_operator.need import Reading
 from tidemill_operator.simulation.loads import Arrival
-
-STEP_SECONDS = 0.25
-RATE_SECONDS = 60.0
-RUN_TIME_SECONDS = 300.0
-"""How long arrivals and run times are measured over, as the operator's reading does."""
+from tidemill_operator.simulation.readings import Measured
+from tidemill_operator.simulation.workers import Run, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where workers run: seconds from the wish for one to its being ready, and tasks at once."""
+    """Where workers run, in seconds.
+
+    `start_seconds` from the wish for a worker to its being ready; `slots` tasks at once; a worker
+    that is told to go while it runs tasks gets `drain_seconds`, then they are given back.
+    """
 
     start_seconds: float = 4.0
     slots: int = 1
+    drain_seconds: float = 30.0
 
 
 @dataclass(slots=True)
-class Worker:
-    """A worker: when it is (or was) ready, and when each of its tasks ends."""
+class Toll:
+    """What scaling cost: workers told to go, those of them with tasks in hand, work done twice."""
 
-    ready_at: float
-    ends: list[float] = field(default_factory=list[float])
+    stopped: int = 0
+    stopped_busy: int = 0
+    rerun_tasks: int = 0
+    rerun_seconds: float = 0.0
 
 
 class Model:
     """The state of the world at `now`."""
 
-    def __init__(self, arrivals: Iterable[Arrival], place: Place) -> None:
+    def __init__(self, arrivals: Iterable[Arrival], place: Place, *, seed: int = 1) -> None:
         """Start empty at 0."""
         self.now = 0.0
-        self.waits = list[float]()
+        self.tasks: Sequence[Arrival] = sorted(arrivals, key=lambda each: each.at)
+        self.started: list[float | None] = [None] * len(self.tasks)
+        """When each task was taken for the first time."""
         self.replica_seconds = 0.0
-        self.busy_stopped = 0
-        self._place = place
-        self._coming = deque(sorted(arrivals, key=lambda each: each.at))
-        self._waiting = deque[Arrival]()
-        self._workers = list[Worker]()
+        self.toll = Toll()
+        self.workers = list[Worker]()
+        """Those that are wanted, in the order in which they were asked for."""
+        self.place = place
+        self._chance = random.Random(seed)
+        self._measured = Measured()
         self._leaving = list[Worker]()
-        self._arrived = deque[float]()
-        self._ended = deque[tuple[float, float]]()
+        self._waiting = deque[int]()
+        self._coming = 0
+        self._running = 0
+        self._numbers = 0
+        self._events = list[tuple[float, int, str, Worker, Run | None]]()
 
     @property
     def replicas(self) -> int:
         """Workers that are wanted, ready or not."""
-        return len(self._workers)
+        return len(self.workers)
 
     @property
     def ready(self) -> int:
-        """Workers that take tasks."""
-        return sum(each.ready_at <= self.now for each in self._workers)
-
-    @property
-    def busy(self) -> int:
-        """Workers that run a task."""
-        return sum(bool(each.ends) for each in self._workers)
+        """Workers that are ready."""
+        return sum(each.ready for each in self.workers)
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to come, to wait or to run."""
-        return not (self._coming or self._waiting or self._running)
+        return self.unfinished == 0
 
     @property
-    def _running(self) -> int:
-        return sum(len(each.ends) for each in (*self._workers, *self._leaving))
+    def outstanding(self) -> int:
+        """Tasks that wait or run."""
+        return len(self._waiting) + self._running
+
+    @property
+    def unfinished(self) -> int:
+        """Tasks that are still to end."""
+        return len(self.tasks) - self._coming + self.outstanding
+
+    @property
+    def next_at(self) -> float:
+        """When the next event is; infinity = never."""
+        coming = self.tasks[self._coming].at if self._coming < len(self.tasks) else math.inf
+        return min(coming, self._events[0][0] if self._events else math.inf)
 
     def reading(self) -> Reading:
         """Return what the operator would read."""
-        run_times = [seconds for end, seconds in self._ended if end <= self.now]
+        oldest = self.tasks[self._waiting[0]].at if self._waiting else self.now
         return Reading(
             queued=len(self._waiting),
             running=self._running,
-            oldest_seconds=self.now - self._waiting[0].at if self._waiting else 0.0,
-            arrival_per_second=len(self._arrived) / RATE_SECONDS,
-            mean_run_seconds=sum(run_times) / len(run_times) if run_times else None,
+            oldest_seconds=self.now - oldest,
+            arrival_per_second=self._measured.arrival_per_second(self.now),
+            mean_run_seconds=self._measured.mean_run_seconds(self.now),
         )
 
-    def advance(self) -> bool:
-        """Let one step pass; return whether a queue that was empty got a task."""
-        self.now += STEP_SECONDS
-        self.replica_seconds += STEP_SECONDS * (len(self._workers) + len(self._leaving))
+    def advance(self, to: float) -> bool:
+        """Go on to that time, at most `next_at`; return whether an empty queue got a task."""
+        self.replica_seconds += (to - self.now) * (len(self.workers) + len(self._leaving))
+        self.now = to
         was_empty = not self._waiting
-        while self._coming and self._coming[0].at <= self.now:
-            self._waiting.append(self._coming.popleft())
-            self._arrived.append(self.now)
+        while self._coming < len(self.tasks) and self.tasks[self._coming].at <= to:
+            self._waiting.append(self._coming)
+            self._measured.arrived(to)
+            self._coming += 1
         woken = was_empty and bool(self._waiting)
-        for each in (*self._workers, *self._leaving):
-            each.ends = [end for end in each.ends if end > self.now]
-        self._leaving = [each for each in self._leaving if each.ends]
-        self._take()
-        self._forget()
+        while self._events and self._events[0][0] <= to:
+            _, _, kind, worker, run = heapq.heappop(self._events)
+            self._happen(kind, worker, run)
+        self._claim()
         return woken
 
-    def _take(self) -> None:
-        for each in self._workers:
-            while self._waiting and each.ready_at <= self.now and self._has_room(each):
-                task = self._waiting.popleft()
-                each.ends.append(self.now + task.run_seconds)
-                self.waits.append(max(0.0, self.now - task.at))
-                self._ended.append((self.now + task.run_seconds, task.run_seconds))
+    def _happen(self, kind: str, worker: Worker, run: Run | None) -> None:
+        if kind == "ready":
+            worker.ready = True
+        elif kind == "gone":
+            self._give_back(worker)
+        elif run in worker.runs:  # else it was given back meanwhile
+            worker.runs.remove(run)
+            self._running -= 1
+            self._measured.ended(self.now, self.tasks[run.task].run_seconds)
+            if not worker.runs:
+                self._leave(worker)
 
-    def _has_room(self, worker: Worker) -> bool:
-        return len(worker.ends) < self._place.slots
+    def _leave(self, worker: Worker) -> None:
+        if worker in self._leaving:
+            self._leaving.remove(worker)
 
-    def _forget(self) -> None:
-        while self._arrived and self._arrived[0] <= self.now - RATE_SECONDS:
-            self._arrived.popleft()
-        while self._ended and self._ended[0][0] <= self.now - RUN_TIME_SECONDS:
-            self._ended.popleft()
+    def _give_back(self, worker: Worker) -> None:
+        for run in worker.runs:
+            self.toll.rerun_tasks += 1
+            self.toll.rerun_seconds += self.now - run.began
+            self._waiting.appendleft(run.task)
+            self._measured.arrived(self.now)
+            self._running -= 1
+        worker.runs.clear()
+        self._leave(worker)
 
-    def scale(self, replicas: int, *, idle_first: bool) -> None:
-        """Have so many workers. Without `idle_first` those of longest standing stay, busy or not.
+    def _claim(self) -> None:
+        free = [
+            each
+            for each in self.workers
+            if each.ready and not each.marked and len(each.runs) < self.place.slots
+        ]
+        while self._waiting and free:
+            at = self._chance.randrange(len(free))
+            self._take(free[at])
+            if len(free[at].runs) == self.place.slots:
+                del free[at]
 
-        Kubernetes takes the pods that are not ready before all others, and then the newest.
+    def _take(self, worker: Worker) -> None:
+        task = self._waiting.popleft()
+        if self.started[task] is None:
+            self.started[task] = self.now
+        run = Run(task, self.now)
+        worker.runs.append(run)
+        self._running += 1
+        self._schedule(self.tasks[task].run_seconds, "ended", worker, run)
+
+    def _schedule(self, seconds: float, kind: str, worker: Worker, run: Run | None = None) -> None:
+        self._numbers += 1
+        heapq.heappush(self._events, (self.now + seconds, self._numbers, kind, worker, run))
+
+    def add(self, workers: int) -> None:
+        """Ask for so many more."""
+        for _ in range(workers):
+            self._numbers += 1
+            worker = Worker(self._numbers, self.now + self.place.start_seconds)
+            self.workers.append(worker)
+            self._schedule(self.place.start_seconds, "ready", worker)
+
+    def remove(self, going: Collection[Worker], *, patience: float | None = None) -> None:
+        """Tell these to go: what they run may go on for `patience` s (the time to drain)."""
+        seconds = self.place.drain_seconds if patience is None else patience
+        for each in going:
+            self.workers.remove(each)
+            self.toll.stopped += 1
+            each.draining = True
+            if each.runs:
+                self.toll.stopped_busy += 1
+                self._leaving.append(each)
+                self._schedule(seconds, "gone", each)
+
+    def chosen_by_kubernetes(self, count: int) -> list[Worker]:
+        """Return whom a ReplicaSet would take away: the unready, then the newest.
+
+        Ages are compared by their order of magnitude, and chance decides among equals
+        (LogarithmicScaleDown, on since Kubernetes 1.22).
         """
-        while len(self._workers) < replicas:
-            self._workers.append(Worker(self.now + self._place.start_seconds))
-        for each in self._surplus(len(self._workers) - replicas, idle_first=idle_first):
-            self._workers.remove(each)
-            self._leaving.append(each)
-            self.busy_stopped += bool(each.ends)
 
-    def _surplus(self, count: int, *, idle_first: bool) -> Sequence[Worker]:
-        if count <= 0:
-            return ()
-        ordered = sorted(
-            self._workers, key=lambda each: (idle_first and bool(each.ends), -each.ready_at)
-        )
-        return ordered[:count]
+        def order(worker: Worker) -> tuple[bool, int, float]:
+            ready_for = max(0.0, self.now - worker.ready_at)
+            return worker.ready, int(math.log2(ready_for + 1)), self._chance.random()
+
+        return sorted(self.workers, key=order)[: max(0, count)]

@@ -1,25 +1,22 @@
 """The loads and the scalers held beside each other: in the tests and in docs/scaling.md."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tidemill_operator.policy import Policy
 from tidemill_operator.simulation import loads
 from tidemill_operator.simulation.loads import Arrival
 from tidemill_operator.simulation.model import Place
+from tidemill_operator.simulation.others import Hpa, HpaRules, Keda, KedaRules
 from tidemill_operator.simulation.play import Played, play
-from tidemill_operator.simulation.scalers import (
-    Hpa,
-    HpaRules,
-    Keda,
-    KedaRules,
-    Scaler,
-    Tidemill,
-)
+from tidemill_operator.simulation.report import Figures
+from tidemill_operator.simulation.scalers import Scaler, Tidemill
 
 PLACE: Final = Place(start_seconds=4.0, slots=1)
 SLO_SECONDS: Final = 10.0
+RUNS: Final = 3
+"""Runs of each scaler: its polls begin at another moment in each."""
 
 LOADS: Final[Mapping[str, Callable[[], list[Arrival]]]] = {
     "burst: 100 tasks of 2 s at once": lambda: loads.burst(100, 2.0, at=40.0),
@@ -36,6 +33,7 @@ LOADS: Final[Mapping[str, Callable[[], list[Arrival]]]] = {
     "flapping: 3/s of 2 s, a minute on, a minute off": lambda: loads.flapping(
         3.0, 2.0, 3600.0, period=120.0
     ),
+    "long: 0.1/s of 60 s, an hour": lambda: loads.steady(0.1, 60.0, 3600.0),
     "worst: one task of 2 s a minute": lambda: loads.burst(1, 2.0, at=40.0, every=60.0, times=30),
 }
 
@@ -45,40 +43,47 @@ class Contender:
     """A scaler anew for each load; `replicas` = workers at the start, where it cannot have none."""
 
     name: str
-    make: Callable[[], Scaler]
+    make: Callable[[int], Scaler]
     replicas: int = 0
 
 
-CONTENDERS: Final[Sequence[Contender]] = (
-    Contender("Tidemill", lambda: Tidemill(Policy(slots=PLACE.slots))),
-    Contender("HPA, from 1", lambda: Hpa(HpaRules()), replicas=1),
-    Contender("KEDA + HPA", lambda: Keda(KedaRules(), HpaRules())),
-    Contender(
-        "KEDA + HPA, tuned",
-        lambda: Keda(
-            KedaRules(poll_seconds=1.0, cooldown_seconds=30.0), HpaRules(down_window_seconds=0.0)
-        ),
-    ),
-)
+def contenders(policy: Policy) -> Sequence[Contender]:
+    """Return the operator with `policy`, and an HPA and KEDA that are set alike.
 
-
-def played(load: str, contender: Contender) -> Played:
-    """Play one of LOADS through one of CONTENDERS."""
-    return play(LOADS[load](), contender.make(), place=PLACE, replicas=contender.replicas)
-
-
-def table() -> Iterator[str]:
-    """Yield the lines of the Markdown table of every load and every contender."""
-    yield (
-        "| load | scaler | wait p50 | wait p99 | started within 10 s | replica-seconds "
-        "| direction changes | busy pods stopped |"
+    Alike are the tasks a replica and the bounds. `make` takes the seed that polls begin at.
+    """
+    plain = HpaRules(
+        least=max(1, policy.min_replicas),
+        most=policy.max_replicas,
+        per_replica=policy.tasks_per_replica,
     )
-    yield "|---|---|--:|--:|--:|--:|--:|--:|"
-    for load in LOADS:
-        for contender in CONTENDERS:
-            found = played(load, contender)
-            yield (
-                f"| {load} | {contender.name} | {found.wait(0.5):.1f} s | {found.wait(0.99):.1f} s "
-                f"| {found.started_within(SLO_SECONDS):.0%} | {found.replica_seconds:.0f} "
-                f"| {found.direction_changes} | {found.busy_stopped} |"
-            )
+    # A window of its own makes it an HPA with spec.behavior, which counts its steps another way.
+    quick = replace(plain, behavior=True, down_window_seconds=0.0)
+    hasty = KedaRules(poll_seconds=1.0, cooldown_seconds=30.0)
+    return (
+        Contender("Tidemill", lambda _: Tidemill(policy), policy.min_replicas),
+        Contender("HPA", lambda seed: Hpa(plain, seed=seed), plain.least),
+        Contender("KEDA + HPA", lambda seed: Keda(KedaRules(), plain, seed=seed)),
+        Contender("KEDA + HPA, tuned", lambda seed: Keda(hasty, quick, seed=seed)),
+    )
+
+
+CONTENDERS: Final = contenders(Policy(slots=PLACE.slots))
+
+
+def played(load: str, contender: Contender, seed: int = 1) -> Played:
+    """Play one of LOADS through one of CONTENDERS."""
+    scaler = contender.make(seed)
+    return play(LOADS[load](), scaler, place=PLACE, replicas=contender.replicas, seed=seed)
+
+
+def figures(load: str) -> list[Figures]:
+    """Return what comes of one of LOADS with each of CONTENDERS."""
+    return [
+        Figures.of(
+            each.name,
+            [played(load, each, seed) for seed in range(1, RUNS + 1)],
+            slo_seconds=SLO_SECONDS,
+        )
+        for each in CONTENDERS
+    ]

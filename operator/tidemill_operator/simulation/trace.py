@@ -1,0 +1,59 @@
+"""Loads from a file: CSV with the columns at_seconds, run_seconds and, if wished, count."""
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from tidemill_operator.simulation.loads import Arrival
+
+COLUMNS = ("at_seconds", "run_seconds", "count")
+MOST_TASKS = 1_000_000
+
+
+def read(lines: Iterable[str]) -> list[Arrival]:
+    """Return the tasks of a trace, the earliest first.
+
+    Raises ValueError that names the line, the column, the rule and the value.
+    """
+    rows = csv.DictReader(lines)
+    names = [name.strip() for name in rows.fieldnames or ()]
+    if not {"at_seconds", "run_seconds"} <= set(names) <= set(COLUMNS):
+        got = ",".join(names) or "nothing"
+        message = f"line 1: must be at_seconds,run_seconds or {','.join(COLUMNS)} (got {got})"
+        raise ValueError(message)
+    rows.fieldnames = names
+    found = list[Arrival]()
+    for row in rows:
+        found += _tasks(row, rows.line_num)
+        if len(found) > MOST_TASKS:
+            message = f"line {rows.line_num}: must be at most {MOST_TASKS} tasks in all"
+            raise ValueError(message)
+    if not found:
+        message = "line 2: must be a task (got the end of the file)"
+        raise ValueError(message)
+    return sorted(found, key=lambda each: each.at)
+
+
+def _tasks(row: Mapping[str, str | None], line: int) -> Iterator[Arrival]:
+    at, run_seconds = (_number(row, name, line) for name in ("at_seconds", "run_seconds"))
+    count = _number(row, "count", line) if row.get("count") else 1
+    if count != int(count):
+        message = f"line {line}, count: must be a whole number (got {row['count']})"
+        raise ValueError(message)
+    if count > MOST_TASKS:
+        message = f"line {line}, count: must be at most {MOST_TASKS} (got {row['count']})"
+        raise ValueError(message)
+    return (Arrival(at, run_seconds) for _ in range(int(count)))
+
+
+def _number(row: Mapping[str, str | None], name: str, line: int) -> float:
+    text = row.get(name)
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        shown = "nothing" if not text else repr(text)
+        message = f"line {line}, {name}: must be a number of at least 0 (got {shown})"
+        raise ValueError(message)
+    return value
