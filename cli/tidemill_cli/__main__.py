@@ -45,6 +45,7 @@ COMMANDS = {
     "types": Entry("task_types", "Register an app's task types."),
     "tokens": Entry("tokens", "Make and revoke tokens for the HTTP API."),
     "doctor": Entry("doctor", "Say what is wrong with the database, and what to do about it."),
+    "explain": Entry("explain", "Say how many workers a queue has, and why."),
     "simulate": Entry("simulate", "Play a load through the scaling decision, beside HPA and KEDA."),
     "config": Entry("config", "Show every setting: meaning, value, default, variable."),
 }

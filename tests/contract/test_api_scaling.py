@@ -57,6 +57,7 @@ async def test_decisions_come_as_they_were_recorded_newest_first(
     assert newest.pop("decided_at") >= first.pop("decided_at")
     assert newest == {
         "target": "ns/workers",
+        "queue": "q",
         "replicas": 3,
         "desired": 4,
         "reason": "backlog",
@@ -80,13 +81,24 @@ async def test_pages_have_each_decision_once_also_those_of_one_moment(
         assert found == list(range(DECISIONS, 0, -1)), limit
 
 
-async def test_a_queue_without_an_owner_has_none_and_one_that_is_not_there_is_404(
+async def test_a_queue_without_an_owner_has_its_own_and_those_for_all_queues(
     http: aiohttp.ClientSession, store: Store
 ) -> None:
     await enqueue(http, queue="q")
+    for desired, queue in ((2, "q"), (3, "*"), (4, "other"), (5, "*")):
+        await decide(store, queue, desired, target="up/here")
+    for limit in (1, 2, 100):
+        found = [(each["desired"], each["queue"]) for each in await pages(http, limit)]
+        assert found == [(5, "*"), (3, "*"), (2, "q")]
+    await owned(store)
+    assert await pages(http, 1) == []  # none of these is the owner's
+
+
+async def test_a_queue_that_is_not_there_is_404_and_a_broken_cursor_is_refused(
+    http: aiohttp.ClientSession,
+) -> None:
+    await enqueue(http, queue="q")
     assert (await ask(http, "GET", "/api/queues/q/scaling")).json == {"decisions": [], "next": None}
-    await decide(store, "q", 3)  # of a TaskQueue that does not own it
-    assert (await pages(http, 10)) == []
     for name in ("unborn", "%00", "a b"):
         assert (await ask(http, "GET", f"/api/queues/{name}/scaling")).status == 404, name
     for cursor in ("x", "1", "1.x", f"{10**17}.1", "1." + "9" * 19, "-1.1"):

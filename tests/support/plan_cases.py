@@ -228,7 +228,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("tasks_list", "workers_list"), "tests/postgres/test_store_listing_plans.py looks at it"
     ),
-    **dict.fromkeys(("decisions", "trends"), "tests/postgres/test_trends_plans.py looks at it"),
+    **dict.fromkeys(("decisions", "decisions_unowned", "trends"), "tests/postgres/test_trends_plans.py looks at it"),
     "partition_days": "the catalogue",
     **dict.fromkeys(
         (

@@ -63,6 +63,7 @@ def _decision_json(each: RecordedDecision) -> dict[str, Any]:
     return {
         "decided_at": utc(each.decided_at),
         "target": each.target,
+        "queue": each.queue,
         "replicas": each.replicas,
         "desired": each.desired,
         "reason": each.reason,

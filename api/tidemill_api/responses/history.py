@@ -52,7 +52,10 @@ class DecisionAnswer(Answer):
     """A scaling decision that differed from the one before."""
 
     decided_at: datetime
-    target: Annotated[str, Field(description="namespace/name of the TaskQueue")]
+    target: Annotated[
+        str, Field(description="namespace/name of the TaskQueue, or up/HOST for `tidemill up`")
+    ]
+    queue: Annotated[str, Field(description="'*': about all queues that no TaskQueue names")]
     replicas: Annotated[int, Field(description="before")]
     desired: int
     reason: str

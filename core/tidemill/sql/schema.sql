@@ -1377,6 +1377,8 @@ CREATE INDEX leases_worker ON tidemill.leases USING btree (worker_id, locked_unt
 
 CREATE INDEX ready_order ON tidemill.ready USING btree (queue_id, priority DESC, lane, seq);
 
+CREATE INDEX scaling_decisions_queue ON tidemill.scaling_decisions USING btree (queue, decided_at DESC, id DESC);
+
 CREATE INDEX scaling_decisions_target ON tidemill.scaling_decisions USING btree (target, decided_at DESC);
 
 CREATE INDEX schedule_slots_fired ON tidemill.schedule_slots USING btree (fired_at);

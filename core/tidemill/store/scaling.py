@@ -26,11 +26,15 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDecision:
-    """A decision that was kept: of the TaskQueue `target`, from `replicas` to `desired`."""
+    """A decision that was kept: by `target` (a TaskQueue, up/HOST), from `replicas` to `desired`.
+
+    `queue` is '*' where it is about all queues that nobody names.
+    """
 
     id: int
     decided_at: datetime
     target: str
+    queue: str
     replicas: int
     desired: int
     reason: str
@@ -79,7 +83,12 @@ class ScalingStore:
     async def decisions(
         self, queue: str, *, limit: int = 100, before: tuple[datetime, int] | None = None
     ) -> list[RecordedDecision]:
-        """Return up to `limit` decisions of a queue's owner, below a time and id, newest first."""
+        """Return up to `limit` decisions about a queue, below a time and id, newest first.
+
+        Those of the TaskQueue that owns it; of a queue without one its own and those for '*'.
+        """
         at, below = before or (None, None)
         rows = await self._db.fetch(sql.load("decisions"), queue, at, below, limit)
+        if not rows:
+            rows = await self._db.fetch(sql.load("decisions_unowned"), queue, at, below, limit)
         return [RecordedDecision(**{**dict(row), "inputs": loads(row["inputs"])}) for row in rows]

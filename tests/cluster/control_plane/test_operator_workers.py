@@ -1,8 +1,11 @@
 """The operator makes and scales workers: against a real API server, with a real database."""
 
+import pytest
+
 from tests.support.control_plane import ControlPlane, Operator, plain_deployment, task_queue
 from tests.support.scaling import QUICK, SECRET, decisions, empty, enqueue, queue_row
 from tests.support.waiting import until
+from tidemill_cli.__main__ import run
 
 
 def test_a_deployment_is_made_from_spec_worker_and_scaled_from_zero_and_back(
@@ -78,6 +81,29 @@ def test_the_status_tells_figures_decision_and_conditions(
         'tidemill_operator_desired_replicas{name="told",namespace="default"} 3.0'
         in operator.probe("/metrics")
     )
+
+
+def test_explain_tells_the_last_decision_of_a_task_queue_in_words(
+    clean: ControlPlane,
+    operator: Operator,  # noqa: ARG001  decides
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(clean.kubeconfig))
+    assert run(["explain", "tq/asked"]) == 1
+    assert "TaskQueue asked is not in namespace default" in capsys.readouterr().err
+    clean.apply(SECRET)
+    clean.apply(task_queue("asked", {"worker": {}, "scaling": {"maxReplicas": 2, **QUICK}}))
+    enqueue(database_url, "asked", 11)
+    until(lambda: clean.replicas("asked-worker") == 2, seconds=60, what="at most maxReplicas")
+    until(lambda: clean.status("asked").get("desiredReplicas") == 2, seconds=60, what="told")
+    assert run(["explain", "tq/asked", "-n", "default"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("queue asked (TaskQueue default/asked): ")
+    assert "11 waiting and 0 running tasks at 5 a replica call for 3" in out
+    assert "maxReplicas: at most 2 are allowed, not 3" in out
+    assert "not Ready   WorkersStarting: 0 of 2 workers are ready" in out
 
 
 def events_of(plane: ControlPlane, name: str) -> set[str]:
