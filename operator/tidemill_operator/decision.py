@@ -85,7 +85,7 @@ def hold(decision: Decision, replicas: int, clamp: Clamp | None, before: Memory)
     lowered_at = decision.memory.lowered_at
     if replicas == decision.inputs.get("replicas"):
         lowered_at = before.lowered_at
-    reason, _, _ = decision.reason.rpartition(": ")
+    reason = decision.reason.rpartition(": ")[0] or decision.reason
     return replace(
         decision,
         replicas=replicas,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tidemill.store.marks import Marks, MarkStore
-from tidemill_operator.body import part
 from tidemill_operator.kube import Kube
 from tidemill_operator.kube_errors import KubeConflict, KubeNotFound
 from tidemill_operator.need import Clamp
@@ -24,14 +23,20 @@ from tidemill_operator.targets import replicas_of
 
 log = logging.getLogger(__name__)
 
-GOING_COST = "-2147483647"
+GOING_COST = -2147483647
 """The deletion cost of a pod that is to go: no lower one can be set but by one."""
+
+BUSY_COSTS = 64
+"""Costs above it are for busy ones that are to go, by the magnitude of what they have in hand."""
 
 UNREADY_SECONDS = 15.0
 """How long a draining worker may take to show itself unready before its mark is taken back."""
 
 SHY_SECONDS = 60.0
 """How long a pod is left alone whose mark was taken back."""
+
+OBEY_SECONDS = 10.0
+"""How long fewer replicas that somebody else asks for wait for idle workers to be unready."""
 
 SETTLE_SECONDS = 0.3
 """How long what we see of a pod must be so: Kubernetes' controller may see it a moment later."""
@@ -42,7 +47,10 @@ EMPTY_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How workers go. `patience` = seconds that busy ones get; None = until they are done."""
+    """How workers go. `patience` = seconds that busy ones get; None = until they are done.
+
+    Without `hold` somebody else said how many there are to be: it is obeyed before long.
+    """
 
     hold: bool = True
     patience: float | None = None
@@ -54,6 +62,9 @@ class Allowed:
 
     replicas: int
     clamp: Clamp | None = None
+
+
+_DRAINING = Clamp("draining", "idle workers leave once Kubernetes sees that they are unready")
 
 
 class _Since:
@@ -87,6 +98,7 @@ class Retiring:
         self._leaving = _Since()
         self._shy: dict[str, float] = {}
         self._unpriced = False
+        self._asked_at: float | None = None
         self.marked = True
         """Whether any worker may have a mark, or a pod a cost that it should not have."""
         self.hurried = False
@@ -110,10 +122,29 @@ class Retiring:
         pods = await self._price(pods, {each.uid for each in plan.chosen})
         self.marked = self._unpriced or any(each.marked for each in pods)
         if not terms.hold:
-            return Allowed(wanted)
+            return self._obey(pods, plan, present, wanted)
         count = self._count(pods, plan, rules)
         fewest = max(wanted, min(present, len(pods) - count))
         return Allowed(fewest, self._clamp(pods, plan) if fewest > wanted else None)
+
+    def _obey(
+        self, pods: Sequence[Pod], plan: Retirement[Pod], present: int, wanted: int
+    ) -> Allowed:
+        """Return `wanted`; before that wait for idle ones to be what Kubernetes takes first."""
+        now = time.monotonic()
+        chosen = {each.uid for each in plan.chosen}
+        drained = [each for each in pods if each.uid in chosen and each.draining and each.probed]
+        self._leaving.note(_uids(each for each in drained if not each.ready))
+        settled = self._leaving.for_at_least(SETTLE_SECONDS)
+        if wanted >= present or all(each.uid in settled for each in drained):
+            self._asked_at = None
+            return Allowed(wanted)
+        self._asked_at = now if self._asked_at is None else self._asked_at
+        if now - self._asked_at >= OBEY_SECONDS:
+            self._asked_at = None
+            return Allowed(wanted)
+        self.hurried = True
+        return Allowed(present, _DRAINING)
 
     async def _look(self, deployment: Mapping[str, Any]) -> list[Pod]:
         namespace = deployment["metadata"]["namespace"]
@@ -152,12 +183,11 @@ class Retiring:
         """Give those that are to go their deletion cost, and take it off the others."""
 
         async def priced(pod: Pod) -> Pod | None:
-            wanted = pod.uid in going and (pod.draining or not pod.workers)
-            has = _cost_of(pod) == GOING_COST
-            if wanted == has:
+            wanted = _cost_for(pod) if pod.uid in going else None
+            if wanted == _our_cost(pod):
                 return pod
             try:
-                cost = {DELETION_COST: GOING_COST if wanted else None}
+                cost = {DELETION_COST: None if wanted is None else str(wanted)}
                 return replace(pod, body=await self._kube.annotate_pod(pod.body, cost))
             except KubeNotFound:
                 log.debug("pod %s went meanwhile", pod.uid)
@@ -188,13 +218,21 @@ class Retiring:
         if plan.busy:
             sentence = f"{busy} of {len(pods)} workers have tasks in hand and are kept"
             return Clamp("protectBusy", sentence)
-        return Clamp("draining", "idle workers leave once Kubernetes sees that they are unready")
+        return _DRAINING
 
 
 def _uids(pods: Any) -> frozenset[str]:
     return frozenset(each.uid for each in pods)
 
 
-def _cost_of(pod: Pod) -> str | None:
-    cost: str | None = part(pod.body, "metadata", "annotations").get(DELETION_COST)
-    return cost
+def _cost_for(pod: Pod) -> int:
+    """Return the deletion cost of a pod that is to go: the less it has in hand, the lower."""
+    if pod.draining or not pod.workers:
+        return GOING_COST
+    # By magnitude: a write for every task that ends would be too many.
+    return GOING_COST + 1 + pod.leases.bit_length()
+
+
+def _our_cost(pod: Pod) -> int | None:
+    """Return the deletion cost that we gave a pod; None where it has none, or a user's."""
+    return pod.cost if GOING_COST <= pod.cost <= GOING_COST + BUSY_COSTS else None

@@ -12,7 +12,7 @@ from typing import Any
 from tidemill_operator.body import part, parts
 from tidemill_operator.decision import Decision
 from tidemill_operator.need import Reading
-from tidemill_operator.policy import Mode
+from tidemill_operator.policy import Mode, Policy
 from tidemill_operator.problems import Problem
 from tidemill_operator.targets import ready_of, replicas_of
 
@@ -148,10 +148,10 @@ def unkept(spec: Mapping[str, Any]) -> list[str]:
 def _scaling_active(task_queue: Mapping[str, Any], outcome: Outcome) -> tuple[str, str, str]:
     if outcome.mode is Mode.OFF:
         return "False", "Off", "spec.scaling.mode is Off: replicas are left alone"
-    if outcome.mode is Mode.EXTERNAL:
-        return "True", "External", "spec.replicas is obeyed"
     if outcome.problem is not None:
         return "False", outcome.problem.reason, "replicas are held: see the condition Ready"
+    if outcome.mode is Mode.EXTERNAL:
+        return "True", "External", _obeyed(task_queue["spec"], outcome)
     if outcome.database is not None:
         return "False", outcome.database.reason, "the queue cannot be read: replicas are held"
     asked = task_queue["spec"].get("replicas", _DEFAULT_REPLICAS)
@@ -159,6 +159,35 @@ def _scaling_active(task_queue: Mapping[str, Any], outcome: Outcome) -> tuple[st
         message = f"spec.replicas ({asked}) is ignored: spec.scaling.mode is Operator"
         return "True", "ReplicasIgnored", message
     return "True", "Active", "replicas follow the queue"
+
+
+def _obeyed(spec: Mapping[str, Any], outcome: Outcome) -> str:
+    """Return the sentence about External: what it means for what the user has set."""
+    said = ["spec.replicas is obeyed"]
+    if idle := ineffective(spec):
+        verb = "has" if len(idle) == 1 else "have"
+        said.append(f"{', '.join(idle)} {verb} no effect in the mode External")
+    if outcome.database is not None:
+        said.append("the queue cannot be read, so a scale-down may take busy workers")
+    return "; ".join(said)
+
+
+def ineffective(spec: Mapping[str, Any]) -> list[str]:
+    """Return the fields of `spec.scaling` that the mode External does not heed, where set.
+
+    Those that say what the CRD fills in count as not set: nobody can tell.
+    """
+    policy, plain = Policy.of(spec), Policy()
+    values = {
+        "minReplicas": (policy.min_replicas, plain.min_replicas),
+        "maxReplicas": (policy.max_replicas, plain.max_replicas),
+        "tasksPerReplica": (policy.tasks_per_replica, plain.tasks_per_replica),
+        "targetWaitSeconds": (policy.target_wait_seconds, plain.target_wait_seconds),
+        "scaleUp": (policy.up, plain.up),
+        "scaleDown": (policy.down, plain.down),
+        "idleSeconds": (policy.idle_seconds, plain.idle_seconds),
+    }
+    return [name for name, (given, default) in values.items() if given != default]
 
 
 def _database_reachable(outcome: Outcome) -> tuple[str, str, str]:

@@ -101,11 +101,11 @@ def test_busy_ones_whose_time_is_over_are_drained_too() -> None:
 
 
 def test_kubernetes_takes_those_that_are_not_ready_and_then_by_cost() -> None:
-    idle = pod("1", draining=True, cost=GOING_COST)
+    idle = pod("1", draining=True, cost=str(GOING_COST))
     assert first_to_go([idle, pod("2", 1)], [idle]) == 1
     # a busy pod that is not ready would go instead
     assert first_to_go([idle, pod("2", 1, ready=False)], [idle]) == 0
-    unready = pod("1", draining=True, ready=False, cost=GOING_COST)
+    unready = pod("1", draining=True, ready=False, cost=str(GOING_COST))
     assert first_to_go([unready, pod("2", 1, ready=False), pod("3")], [unready]) == 1
     # without a cost, which of two that are alike is Kubernetes' choice
     assert first_to_go([pod("1", draining=True), pod("2", 1)], [pod("1", draining=True)]) == 0
@@ -172,6 +172,6 @@ def _marked(each: Pod, drained: set[int], chosen: set[str]) -> Pod:
     )
     found = replace(each, workers=workers)
     if each.uid in chosen and (found.draining or not workers):
-        metadata = {**each.body["metadata"], "annotations": {DELETION_COST: GOING_COST}}
+        metadata = {**each.body["metadata"], "annotations": {DELETION_COST: str(GOING_COST)}}
         found = replace(found, body={**each.body, "metadata": metadata})
     return found

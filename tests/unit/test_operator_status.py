@@ -116,6 +116,32 @@ def test_replicas_that_are_ignored_are_named() -> None:
     assert conditions(off)["ScalingActive"] == ("False", "Off")
 
 
+def external_says(**scaling: Any) -> tuple[str, str, str]:
+    problem = scaling.pop("problem", None)
+    database = scaling.pop("database", None)
+    seen = outcome(mode=Mode.EXTERNAL, problem=problem, database=database)
+    status = status_of(task_queue(scaling={"mode": "External", **scaling}), seen, NOW)
+    (found,) = [each for each in status["conditions"] if each["type"] == "ScalingActive"]
+    return found["status"], found["reason"], found["message"]
+
+
+def test_external_says_what_has_no_effect_in_it() -> None:
+    assert external_says() == ("True", "External", "spec.replicas is obeyed")
+    _, _, one = external_says(maxReplicas=3, minReplicas=0)
+    assert one.endswith("; maxReplicas has no effect in the mode External")
+    _, _, both = external_says(minReplicas=1, scaleDown={"maxStep": 1})
+    assert both.endswith("; minReplicas, scaleDown have no effect in the mode External")
+
+
+def test_external_is_not_active_without_a_target_and_says_when_it_is_blind() -> None:
+    problem = Problem("TargetNotFound", "Deployment d is missing")
+    assert external_says(problem=problem)[:2] == ("False", "TargetNotFound")
+    away = Problem("DatabaseUnavailable", "it is gone")
+    status, _, message = external_says(database=away)
+    assert status == "True"
+    assert message.endswith("the queue cannot be read, so a scale-down may take busy workers")
+
+
 def test_what_is_stored_but_not_kept_yet_is_said() -> None:
     body = task_queue(maxRunning=3, deletionPolicy="Purge")
     status = status_of(body, outcome(), NOW)
