@@ -27,7 +27,7 @@ OPTIONS = {
     "shared_buffers": "512MB",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1h",
-    "max_connections": "100",
+    "max_connections": "300",
 }
 """Of the private server: durable, and no checkpoint within a run."""
 

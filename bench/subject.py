@@ -32,6 +32,8 @@ class Scale:
     """Of each latency and of each claim's cost"""
     scalings: int
     """Enqueues that the operator is timed by"""
+    scale_downs: int
+    """With the API server alone; a fifth of them on a whole cluster"""
 
 
 FULL = Scale(
@@ -45,6 +47,7 @@ FULL = Scale(
     slice_seconds=5,
     samples=100,
     scalings=30,
+    scale_downs=1000,
 )
 QUICK = Scale(
     tasks=12_000,
@@ -57,6 +60,7 @@ QUICK = Scale(
     slice_seconds=1,
     samples=10,
     scalings=5,
+    scale_downs=30,
 )
 
 

@@ -8,6 +8,7 @@ from bench.memory import Memory
 from bench.pinned import Pinned
 from bench.retained import Retained
 from bench.scaling.latency import ScalingLatency
+from bench.scaling.updown import UpDown
 from bench.shares import Shares
 from bench.subject import Subject
 
@@ -23,6 +24,7 @@ ALL: dict[str, Subject] = {
         Memory(),
         Http(),
         ScalingLatency(),
+        UpDown(),
     )
 }
 

@@ -41,11 +41,35 @@ class Watch:
         """Nothing was seen yet."""
         self.events: list[Event] = []
         self._changed = asyncio.Event()
+        self._ended = False
 
     def see(self, event: Event) -> None:
         """Take over an event."""
         self.events.append(event)
+        self._wake()
+
+    def end(self) -> None:
+        """Note that nothing more will come."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
+        self._changed = asyncio.Event()  # of the next one: several may wait for each
+
+    async def following(self) -> AsyncGenerator[Event]:
+        """Yield all events, those of the past first, and then as they come.
+
+        Raises BenchError when nothing more will come.
+        """
+        looked = 0
+        while True:
+            while looked < len(self.events):
+                looked += 1
+                yield self.events[looked - 1]
+            if self._ended:
+                raise BenchError("a watch of the API server ended")
+            await self._changed.wait()
 
     async def first(
         self, wanted: Callable[[Event], bool], *, after: float, seconds: float, what: str
@@ -53,17 +77,12 @@ class Watch:
         """Return the first wanted event later than `after`. Raises BenchError after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                looked = 0
-                while True:
-                    new = self.events[looked:]
-                    looked += len(new)
-                    for each in new:
-                        if each.at > after and wanted(each):
-                            return each
-                    self._changed.clear()
-                    await self._changed.wait()
+                async for each in self.following():
+                    if each.at > after and wanted(each):
+                        return each
         except TimeoutError:
             raise BenchError(f"not within {seconds:g} s: {what}") from None
+        raise AssertionError("a watch does not end")
 
 
 @asynccontextmanager
@@ -99,3 +118,4 @@ async def _read(process: asyncio.subprocess.Process, watch: Watch) -> None:
     async for line in process.stdout:
         kind, *words = line.decode().split()
         watch.see(Event(time.monotonic(), kind, tuple(words)))
+    watch.end()

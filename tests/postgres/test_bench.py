@@ -40,6 +40,7 @@ TINY = Scale(
     slice_seconds=1,
     samples=2,
     scalings=2,
+    scale_downs=2,
 )
 
 
