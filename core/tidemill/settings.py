@@ -223,30 +223,35 @@ class Settings:
     operator_tick_seconds: float = setting(
         2.0, "time between looks at the queues", group="operator", unit="s", least=0.1, most=300
     )
-    operator_probe_host: str = setting(
-        "127.0.0.1", "address of the operator's probes", group="operator"
-    )
+    operator_probe_host: str = setting("127.0.0.1", "address of its probes", group="operator")
     operator_probe_port: int = setting(
         8082, "port of the operator's probes and metrics", group="operator", least=1, most=65535
     )
     operator_lease: str = setting(
-        "tidemill-operator", "name of the Lease that lets one of several operators act",
-        group="operator",
-    )  # fmt: skip
+        "tidemill-operator", "Lease that lets one of several operators act", group="operator"
+    )
     operator_lease_namespace: str = setting(
         "", "namespace of the Lease; empty = the operator's own, or the kubeconfig's",
         group="operator",
     )  # fmt: skip
-    worker_image: str = setting(
-        "", "image of the workers of a TaskQueue that names none", group="operator"
+    operator_metrics_port: int = setting(
+        0, "port of external.metrics.k8s.io; 0 = off", group="operator", least=0, most=65535
     )
+    operator_metrics_certs: str = setting("", "folder of its tls.crt and tls.key", group="operator")
+    worker_image: str = setting("", "image of workers whose TaskQueue names none", group="operator")
 
     data_dir: str = setting(
         "",
         "where `tidemill up` keeps its Postgres; default: $XDG_DATA_HOME/tidemill",
         group="local",
     )
-    workers: int = setting(2, "worker processes of `tidemill up`", group="local", least=1, most=256)
+    workers: int = setting(
+        0, "worker processes of `tidemill up`; 0 = as many as the queues need", group="local",
+        least=0, most=256,
+    )  # fmt: skip
+    max_workers: int = setting(
+        0, "most where they are scaled; 0 = one a CPU, 2 to 8", group="local", least=0, most=256
+    )
 
     log_level: str = setting(
         "info", "least severe messages to log", group="logs",

@@ -92,11 +92,11 @@ Examples:
     help="From asking for a worker to its being ready.",
 )  # fmt: skip
 @click.option(
-    "--concurrency", type=AT_LEAST_ONE, default=1, show_default=True,
+    "--concurrency", "slots", type=AT_LEAST_ONE, default=1, show_default=True,
     help="spec.worker.concurrency: tasks that a worker runs at once.",
 )  # fmt: skip
 @click.option(
-    "--drain-seconds", type=FROM_ZERO, default=30.0, show_default=True,
+    "--drain-seconds", "drain", type=FROM_ZERO, default=30.0, show_default=True,
     help="spec.worker.drainSeconds: what a worker that must go gets to finish.",
 )  # fmt: skip
 @click.option("--min-replicas", type=click.IntRange(min=0), default=0, show_default=True)
@@ -159,7 +159,7 @@ def _policy(given: Mapping[str, Any]) -> Policy:
         max_replicas=given["max_replicas"],
         tasks_per_replica=given["tasks_per_replica"],
         target_wait_seconds=given["target_wait_seconds"],
-        slots=given["concurrency"],
+        slots=given["slots"],
         idle_seconds=given["idle_seconds"],
         down=StepLimits(window_seconds=given["scale_down_window_seconds"]),
         protect_busy=given["protect_busy"],
@@ -169,8 +169,8 @@ def _policy(given: Mapping[str, Any]) -> Policy:
 def _place(given: Mapping[str, Any]) -> Place:
     return Place(
         start_seconds=given["start_seconds"],
-        slots=given["concurrency"],
-        drain_seconds=given["drain_seconds"],
+        slots=given["slots"],
+        drain_seconds=given["drain"],
     )
 
 

@@ -25,6 +25,9 @@ Examples:
   tidemill up --app myapp.tasks:app --port 9000 --workers 4
   tidemill up --app myapp.tasks:app --database-url postgresql://me@localhost/tasks
 \b
+Workers are scaled as in a cluster, one to as many as the machine has CPUs (2 to 8): each change is
+said with its reason, and `tidemill explain default` tells the last one. --workers N: exactly N.
+\b
 Ctrl-C stops all in order: workers finish what they run, then the API, then Postgres.
 A second Ctrl-C stops at once. Every other setting is read from its variable: `tidemill config`.
 """,
@@ -36,6 +39,7 @@ A second Ctrl-C stops at once. Every other setting is read from its variable: `t
     "api_host",
     "api_port",
     "workers",
+    "max_workers",
     "queues",
     "concurrency",
     "drain_seconds",

@@ -1,6 +1,7 @@
 """Keeping a child alive: start it again when it ends, waiting longer each time it fails."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 
 from tidemill.errors import TidemillError
@@ -19,7 +20,7 @@ class ChildError(TidemillError):
 
 
 class Keeper:
-    """Runs a child until `stopping` is set. `on_death(pid)` runs after each end of a process."""
+    """Runs a child until `stopping` is set or it may `leave`. `on_death(pid)`: after each end."""
 
     def __init__(
         self,
@@ -37,20 +38,30 @@ class Keeper:
         self._printer = printer
         self._on_death = on_death
         self._pause = _FIRST_PAUSE
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Have the child end in its own time; it is not started again."""
+        self._leaving = True
+        self.child.send(signal.SIGTERM)
+
+    @property
+    def _ending(self) -> bool:
+        return self._leaving or self._stopping.is_set()
 
     async def run(self) -> None:
-        """Keep it alive; return once it has ended after `stopping` was set.
+        """Keep it alive; return once it has ended when it was to end.
 
         Raises ChildError when there is no use in trying again.
         """
-        while not self._stopping.is_set():
+        while not self._ending:
             clock = asyncio.get_running_loop().time
             started = clock()
             await self.child.start()
-            if self._stopping.is_set():  # told while it was being started
+            if self._ending:  # told while it was being started
                 await self.child.stop(_STOP_SECONDS)
             code = await self.child.wait()
-            if self._stopping.is_set():
+            if self._ending:
                 return
             if code in _HOPELESS or not self.patient:
                 raise ChildError(f"{self.child.name} {ending(code)}: see its lines above")

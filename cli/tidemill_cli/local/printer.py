@@ -1,7 +1,9 @@
 """What `tidemill up` writes: each process's lines behind its name, never mixed within a line."""
 
+import contextlib
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TextIO
 
 _COLOURS = (36, 33, 32, 35, 34, 31)
@@ -72,3 +74,27 @@ class Lines:
         if self._rest:
             self._emit(self._rest.decode(errors="replace"))
             self._rest = b""
+
+
+class _Records(logging.Handler):
+    """Prints what our own parts log, as everything else of `tidemill up`."""
+
+    def __init__(self, printer: Printer) -> None:
+        super().__init__(logging.WARNING)
+        self._printer = printer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for line in self.format(record).splitlines():
+            self._printer.line("up", line)
+
+
+@contextlib.contextmanager
+def printing_logs(printer: Printer) -> Generator[None]:
+    """Print warnings and errors that are logged in this process."""
+    handler = _Records(printer)
+    logger = logging.getLogger("tidemill")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -15,16 +15,20 @@ from pathlib import Path
 
 from tidemill.app import App
 from tidemill.db import Database, wait_for_database
+from tidemill.notify import Listener
 from tidemill.schema import migrate
+from tidemill.service import Group
 from tidemill.setting import variable_of
 from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_cli.local import ports
 from tidemill_cli.local.banner import banner
 from tidemill_cli.local.child import Child
+from tidemill_cli.local.crew import Crew
 from tidemill_cli.local.keeper import ChildError, Keeper
 from tidemill_cli.local.postgres import EmbeddedPostgres
-from tidemill_cli.local.printer import Printer
+from tidemill_cli.local.printer import Printer, printing_logs
+from tidemill_cli.local.scaler import FEWEST, Scaler, most_workers
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DATABASE_SECONDS = 5.0
@@ -49,7 +53,7 @@ class Plan:
 
 def embedded(settings: Settings, folder: Path) -> EmbeddedPostgres:
     """Return a server with room for the connections of all processes."""
-    processes = settings.workers + settings.api_processes
+    processes = most_workers(settings) + settings.api_processes
     most = processes * (settings.database_pool_size + 3) + _SPARE_CONNECTIONS
     return EmbeddedPostgres(folder, options={"max_connections": str(max(100, most))})
 
@@ -79,8 +83,10 @@ class Up:
         self._told = False
         self._last_told = float("-inf")
         self._database = Database.of(plan.settings, application="tidemill up", pool_size=2)
-        self._keepers: list[Keeper] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._api = self._employ("api", ["api"], patient=False)
+        self._api_task: asyncio.Task[None] | None = None
+        self._crew = Crew(lambda name: self._employ(name, ["worker"]))
+        self._scaling: Group | None = None
         self._clean = True
         printer.on_closed = self._stopping.set
 
@@ -89,7 +95,7 @@ class Up:
 
         Raises TidemillError when something cannot start; what had started is stopped by then.
         """
-        with _on_signals(self._told_to_stop):
+        with _on_signals(self._told_to_stop), printing_logs(self._printer):
             try:
                 await self._prepare()
                 await self._start_all()
@@ -116,15 +122,24 @@ class Up:
     async def _start_all(self) -> None:
         if self._stopping.is_set():
             return
-        api = self._keep("api", ["api"], patient=False)
+        self._api_task = asyncio.create_task(self._api.run(), name="api")
         await self._wait_until_ready()
-        api.patient = True
-        for number in range(1, self._settings.workers + 1):
-            self._keep(f"worker-{number}", ["worker"])
+        self._api.patient = True
+        self._crew.add(self._settings.workers or FEWEST)
         if not self._stopping.is_set():
             self._printer.plain(self._banner())
+        if not self._settings.workers:
+            await self._scale()
 
-    def _keep(self, name: str, arguments: list[str], *, patient: bool = True) -> Keeper:
+    async def _scale(self) -> None:
+        """Let the queues say from now on how many workers there are."""
+        scaler = Scaler(self._settings, Store.of(self._database), self._crew, self._say)
+        listener = Listener(self._settings, application="tidemill up")
+        listener.subscribe(scaler.hear)
+        self._scaling = Group([scaler, listener], "scaling")
+        await self._scaling.start()
+
+    def _employ(self, name: str, arguments: list[str], *, patient: bool = True) -> Keeper:
         child = Child(
             name,
             arguments,
@@ -132,10 +147,11 @@ class Up:
             self._printer,
             orphan_signal=self._orphan_signal,
         )
-        keeper = Keeper(child, self._stopping, self._printer, self._recover, patient=patient)
-        self._keepers.append(keeper)
-        self._tasks.append(asyncio.create_task(keeper.run(), name=name))
-        return keeper
+        return Keeper(child, self._stopping, self._printer, self._recover, patient=patient)
+
+    @property
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [*([self._api_task] if self._api_task else []), *self._crew.tasks()]
 
     @property
     def _orphan_signal(self) -> signal.Signals:
@@ -187,14 +203,14 @@ class Up:
 
     async def _stop_all(self) -> None:
         self._stopping.set()
-        workers = [each.child for each in self._keepers if each.child.name != "api"]
+        if self._scaling is not None:
+            await self._scaling.stop()  # first: it must not start a worker behind our back
+        workers = self._crew.children
         if any(each.running for each in workers):
             self._say("stopping: workers finish what they run (again Ctrl-C: at once)")
         drain = self._settings.drain_seconds + _BEYOND_DRAIN_SECONDS
         await self._stop(workers, drain)
-        await self._stop(
-            [k.child for k in self._keepers if k.child.name == "api"], _API_STOP_SECONDS
-        )
+        await self._stop([self._api.child], _API_STOP_SECONDS)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _stop(self, children: list[Child], seconds: float) -> None:
@@ -223,8 +239,8 @@ class Up:
         self._send_all(signal.SIGKILL)
 
     def _send_all(self, which: signal.Signals) -> None:
-        for keeper in self._keepers:
-            keeper.child.send(which)
+        for child in [*self._crew.children, self._api.child]:
+            child.send(which)
 
     @property
     def _address(self) -> str:
