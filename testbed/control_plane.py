@@ -56,7 +56,7 @@ def apiserver_flags(cluster: Cluster, state: State) -> list[str]:
     if cluster.control_plane_only:
         # A loopback address is no endpoint that the `kubernetes` service may have.
         flags.append("--endpoint-reconciler-type=none")
-    return [*flags, *_token_flags(pki), *_kubelet_flags(pki), *_aggregator_flags(pki)]
+    return [*flags, *_token_flags(pki), *_kubelet_flags(pki), *_aggregator_flags(cluster, pki)]
 
 
 def _token_flags(pki: Path) -> list[str]:
@@ -77,8 +77,13 @@ def _kubelet_flags(pki: Path) -> list[str]:
     ]
 
 
-def _aggregator_flags(pki: Path) -> list[str]:
-    """Return what extension API servers need (an external-metrics API is one)."""
+def _aggregator_flags(cluster: Cluster, pki: Path) -> list[str]:
+    """Return what extension API servers need (an external-metrics API is one).
+
+    Without nodes their Services have no address but the name of a host (ExternalName): that is
+    looked up as long as the API server does not ask for endpoints itself.
+    """
+    routing = str(not cluster.control_plane_only).lower()
     return [
         f"--requestheader-client-ca-file={pki / 'front.crt'}",
         "--requestheader-allowed-names=front-proxy-client",
@@ -87,7 +92,7 @@ def _aggregator_flags(pki: Path) -> list[str]:
         "--requestheader-username-headers=X-Remote-User",
         f"--proxy-client-cert-file={pki / 'front-client.crt'}",
         f"--proxy-client-key-file={pki / 'front-client.key'}",
-        "--enable-aggregator-routing=true",
+        f"--enable-aggregator-routing={routing}",
     ]
 
 

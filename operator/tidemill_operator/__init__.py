@@ -17,6 +17,7 @@ Who does what:
     retiring    takes workers away (retirement: which; pods: what Kubernetes would take)
     targets     the Deployment behind a TaskQueue (resources: its builder)
     status      the TaskQueue's status as a value (report: writing it, events, metrics)
+    external    external.metrics.k8s.io for HPAs, off by default
     kube        the Kubernetes API, errors translated (login: the account)
 
 Rights that it needs, in each watched namespace or in the whole cluster:
@@ -30,4 +31,7 @@ Rights that it needs, in each watched namespace or in the whole cluster:
     (core)               secrets             get
     (core)               events              create patch
     coordination.k8s.io  leases              get create update (in its own namespace)
+
+and where it serves external.metrics.k8s.io, the ClusterRole system:auth-delegator and, in
+kube-system, the Role extension-apiserver-authentication-reader.
 """

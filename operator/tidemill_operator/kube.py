@@ -141,6 +141,18 @@ class Kube:
         """Create a core/v1 Event."""
         return await self._call("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
 
+    async def config_map(self, namespace: str, name: str) -> Json:
+        """Return a ConfigMap."""
+        return await self._call("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+
+    async def review_access(self, spec: Json) -> Json:
+        """Return the status of a SubjectAccessReview: whether somebody may do something."""
+        group = "authorization.k8s.io/v1"
+        body = {"apiVersion": group, "kind": "SubjectAccessReview", "spec": spec}
+        answer = await self._call("POST", f"/apis/{group}/subjectaccessreviews", body=body)
+        status: Json = answer.get("status") or {}
+        return status
+
     async def _call(
         self,
         method: str,

@@ -10,6 +10,7 @@ import signal
 import socket
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import kopf
 from kubernetes import client
@@ -21,16 +22,21 @@ from tidemill.service import Group
 from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill_operator import login, watch
+from tidemill_operator.external.figures import Figures
+from tidemill_operator.external.serving import MetricsServer
 from tidemill_operator.kube import THREADS, Kube
 from tidemill_operator.leading import Leadership, LeaseName
 from tidemill_operator.probes import Probes
+from tidemill_operator.queues import Queues
 from tidemill_operator.reconcile import Reconciler, namespaces_of
+from tidemill_operator.view import View
 
 log = logging.getLogger(__name__)
 
 APPLICATION = "tidemill operator"
 CRD_SECONDS = 1.0
 POOL_SIZE = 4
+READER_THREADS = 2
 LEASE_CALL_SECONDS = (2.0, 3.0)
 """Longest connect and read of a call about the Lease: two of them fit before the deadline."""
 
@@ -53,12 +59,14 @@ async def _run(settings: Settings) -> int:
     lease_kube = Kube(configuration, threads=1, seconds=LEASE_CALL_SECONDS)
     leadership = Leadership(lease_kube, _lease(settings), _identity(), _draw)
     kube = Kube(configuration, leadership)
+    # Reads for others, whether this operator acts or stands by.
+    reader = Kube(configuration, threads=READER_THREADS)
     try:
-        return await operate(
-            settings, configuration, Edges(kube, Store.of(database), leadership), stop
-        )
+        edges = Edges(kube, reader, Store.of(database), leadership)
+        return await operate(settings, configuration, edges, stop)
     finally:
         await kube.close()
+        await reader.close()
         await lease_kube.close()
         await database.close()
 
@@ -82,6 +90,7 @@ class Edges:
     """What an operator works on, and whether it may."""
 
     kube: Kube
+    reader: Kube
     store: Store
     leadership: Leadership
 
@@ -101,7 +110,8 @@ async def operate(
         leadership,
         lambda: reconciler.seconds_since_progress,
     )
-    group = Group([probes, leadership, reconciler, listener], "operator")
+    parts = [probes, leadership, reconciler, listener]
+    group = Group([*parts, *_metrics_server(settings, edges, reconciler.view)], "operator")
     await group.start()
     try:
         await _wait_for_definition(reconciler, stop)
@@ -110,6 +120,16 @@ async def operate(
         return await _watch(settings, configuration, reconciler, group, stop)
     finally:
         await group.stop()
+
+
+def _metrics_server(settings: Settings, edges: Edges, view: View) -> list[MetricsServer]:
+    """Return the server of external.metrics.k8s.io; none where it is off."""
+    if settings.operator_metrics_port == 0:
+        return []
+    figures = Figures(view, Queues(edges.store))
+    host, port = settings.operator_probe_host, settings.operator_metrics_port
+    folder = Path(settings.operator_metrics_certs)
+    return [MetricsServer(host, port, folder, edges.reader, figures)]
 
 
 async def _wait_for_definition(reconciler: Reconciler, stop: asyncio.Event) -> None:

@@ -107,7 +107,7 @@ class ControlPlane:
 def control_plane(state: Path, *, defined: bool = True) -> Iterator[ControlPlane]:
     """Yield a control plane of its own, with the CRD in it, and take it down afterwards."""
     testbed = ["python3", "-m", "testbed"]
-    up = [*testbed, "up", "--control-plane-only", "--state", str(state)]
+    up = [*testbed, "up", "--control-plane-only", "--hpa-sync-seconds=2", "--state", str(state)]
     done = subprocess.run(up, check=False, cwd=ROOT, capture_output=True, text=True)
     try:
         assert done.returncode == 0, f"no control plane: {done.stdout}{done.stderr}"

@@ -92,10 +92,11 @@ def test_exec_logs_and_extension_servers_have_their_flags() -> None:
     assert "--endpoint-reconciler-type=none" not in flags
 
 
-def test_a_control_plane_alone_publishes_no_loopback_endpoint() -> None:
+def test_a_control_plane_alone_publishes_no_loopback_endpoint_and_reaches_servers_by_name() -> None:
     flags = control_plane.apiserver_flags(ALONE, STATE)
 
     assert "--endpoint-reconciler-type=none" in flags
+    assert "--enable-aggregator-routing=false" in flags
     assert f"--secure-port={ALONE.addresses.api_port}" in flags
     assert "--bind-address=127.0.0.1" in flags
 
