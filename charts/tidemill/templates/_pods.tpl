@@ -36,6 +36,22 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
+{{/* Spread evenly, each rollout for itself, where there is room. Call with (list $ "api" .Values.api). */}}
+{{- define "tidemill.spread" -}}
+{{- with (index . 2).spreadOver }}
+topologySpreadConstraints:
+  {{- range . }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "tidemill.selector" $ | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Metadata of a pod template. Call with (list $ "api" .Values.api). */}}
 {{- define "tidemill.podMetadata" -}}
 labels:
