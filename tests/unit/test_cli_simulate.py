@@ -61,7 +61,7 @@ def test_a_timeline_has_every_decision_with_its_reason() -> None:
     assert [each["replicas"] for each in later] == [10, 0]
     assert all(each["reason"].endswith(f"{each['replicas']} replicas") for each in later)
     text = run("--timeline", "--alone").stdout
-    assert "55.0 s     0  nothing to do for 30 s: 0 replicas" in text
+    assert "55.1 s     0  nothing to do for 30 s: 0 replicas" in text
 
 
 def test_the_policy_is_the_one_that_was_asked_for() -> None:

@@ -37,8 +37,8 @@ def test_mean_waits_are_those_of_erlang(workers: int, share: float) -> None:
     load = workers * share
     expected = erlang_c(workers, load) / (workers - load)
     measured = list[float]()
-    for seed in range(8):
-        arrivals = loads.exponential(load, 1.0, 5000.0, seed=seed)
+    for seed in range(6):
+        arrivals = loads.exponential(load, 1.0, 20_000 / load, seed=seed)
         place = Place(start_seconds=0.0, slots=1)
         found = play(arrivals, Fixed(), place=place, replicas=workers, after_seconds=0)
         measured.append(mean(found.waits))
@@ -52,6 +52,36 @@ def test_slots_are_spread_by_chance_not_filled_one_by_one() -> None:
     while model.now < 5:
         model.advance(model.next_at)
     assert sum(bool(each.runs) for each in model.workers) >= 3
+
+
+def test_a_task_that_runs_again_waited_until_the_run_that_it_ended_in() -> None:
+    model = Model([Arrival(0.0, 100.0)], Place(start_seconds=1.0, drain_seconds=30.0))
+    model.add(1)
+    while model.now < 1:
+        model.advance(model.next_at)
+    model.add(1)
+    model.remove(model.workers[:1])
+    while not model.over:
+        model.advance(model.next_at)
+    assert model.started == [31.0]
+    assert (model.toll.rerun_tasks, model.toll.rerun_seconds) == (1, 30.0)
+    assert model.replica_seconds == 31 + 130  # who leaves costs until it is gone
+
+
+def test_kubernetes_takes_the_unready_then_the_newest_and_among_alike_ones_any() -> None:
+    model = Model([Arrival(200.0, 1.0)], Place(start_seconds=1.0))
+    for at, more in ((0.0, 3), (100.0, 2), (150.0, 1)):
+        model.now = at
+        model.add(more)
+        while model.next_at <= at + 1:
+            model.advance(model.next_at)
+    model.add(1)
+    model.now = 151.5
+    first, *order = [each.number for each in model.chosen_by_kubernetes(7)]
+    numbers = [each.number for each in model.workers]
+    assert (first, order[0]) == (numbers[6], numbers[5])
+    assert set(order[1:3]) == set(numbers[3:5])
+    assert len({model.chosen_by_kubernetes(7)[6].number for _ in range(50)}) == 3
 
 
 def test_the_same_seed_is_the_same_course() -> None:

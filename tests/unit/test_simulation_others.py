@@ -12,7 +12,8 @@ from statistics import median
 import pytest
 
 from tidemill_operator.simulation import loads
-from tidemill_operator.simulation.model import Place
+from tidemill_operator.simulation.loads import Arrival
+from tidemill_operator.simulation.model import Model, Place
 from tidemill_operator.simulation.others import Hpa, HpaRules, Keda, KedaRules
 from tidemill_operator.simulation.play import Played, play
 
@@ -97,6 +98,27 @@ def test_tuned_most_of_the_stopped_pods_are_busy() -> None:
     rules = TUNED
     toll = play(loads.noisy(2.0, 2.0, 1800.0), Keda(*rules), place=PLACE).toll
     assert toll.stopped_busy > toll.stopped / 2
+
+
+def test_keda_with_a_minimum_leaves_it_to_the_hpa_and_never_goes_below() -> None:
+    keda = Keda(KedaRules(least=2, poll_seconds=1.0, cooldown_seconds=30.0), HpaRules(least=2))
+    found = play(loads.burst(30, 2.0, at=AT), keda, place=PLACE, replicas=2)
+    assert min(each for _, each in found.history) == 2
+    assert found.peak > 2
+
+
+@pytest.mark.parametrize(("later", "replicas"), [(5.0, 12), (20.0, 5)])
+def test_an_hpa_with_behavior_may_take_back_what_it_gave_up_within_15_s(
+    later: float, replicas: int
+) -> None:
+    hpa = Hpa(HpaRules(behavior=True, down_window_seconds=0.0, most=50))
+    model = Model([Arrival(later, 1.0)] * 60, PLACE)
+    model.add(12)
+    hpa.look(model)
+    assert model.replicas == 1
+    model.advance(later)
+    hpa.look(model)
+    assert model.replicas == replicas
 
 
 def test_an_hpa_is_off_at_zero() -> None:

@@ -49,7 +49,7 @@ class Model:
         self.now = 0.0
         self.tasks: Sequence[Arrival] = sorted(arrivals, key=lambda each: each.at)
         self.started: list[float | None] = [None] * len(self.tasks)
-        """When each task was taken for the first time."""
+        """When each task was taken, for the last time where it had to run again."""
         self.replica_seconds = 0.0
         self.toll = Toll()
         self.workers = list[Worker]()
@@ -143,12 +143,15 @@ class Model:
             self.toll.rerun_tasks += 1
             self.toll.rerun_seconds += self.now - run.began
             self._waiting.appendleft(run.task)
+            self.started[run.task] = None
             self._measured.arrived(self.now)
             self._running -= 1
         worker.runs.clear()
         self._leave(worker)
 
     def _claim(self) -> None:
+        if not self._waiting:
+            return
         free = [
             each
             for each in self.workers
@@ -162,8 +165,7 @@ class Model:
 
     def _take(self, worker: Worker) -> None:
         task = self._waiting.popleft()
-        if self.started[task] is None:
-            self.started[task] = self.now
+        self.started[task] = self.now
         run = Run(task, self.now)
         worker.runs.append(run)
         self._running += 1
@@ -196,12 +198,12 @@ class Model:
     def chosen_by_kubernetes(self, count: int) -> list[Worker]:
         """Return whom a ReplicaSet would take away: the unready, then the newest.
 
-        Ages are compared by their order of magnitude, and chance decides among equals
+        Ages are compared by the power of two of their nanoseconds, and chance decides among equals
         (LogarithmicScaleDown, on since Kubernetes 1.22).
         """
 
         def order(worker: Worker) -> tuple[bool, int, float]:
-            ready_for = max(0.0, self.now - worker.ready_at)
-            return worker.ready, int(math.log2(ready_for + 1)), self._chance.random()
+            nanoseconds = max(0.0, self.now - worker.ready_at) * 1e9
+            return worker.ready, math.frexp(nanoseconds)[1], self._chance.random()
 
-        return sorted(self.workers, key=order)[: max(0, count)]
+        return sorted(self.workers, key=order)[:count] if count > 0 else []

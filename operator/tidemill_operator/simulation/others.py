@@ -5,9 +5,10 @@ beside what was measured there (tests/unit/test_simulation_others.py):
 
 - An HPA looks every 15 s. Without `spec.behavior` it may go to four replicas or twice as many as
   there are in one look, and goes down to the most that it wished for within 5 minutes. With it,
-  steps up are bounded by what it added within 15 s: four more or twice as many.
+  steps up are bounded by what was there 15 s ago (its own steps undone): four more or twice that.
 - KEDA polls every 30 s, goes from none to one by itself, and back to none 300 s after the last poll
-  that found something. In between its HPA decides.
+  that found something. In between its HPA decides. With a `minReplicaCount` above none it leaves
+  everything to the HPA.
 """
 
 import math
@@ -45,7 +46,7 @@ class Hpa:
         self.due = random.Random(f"hpa {seed}").uniform(0, rules.sync_seconds)
         self._rules = rules
         self._wished = deque[tuple[float, int]]()
-        self._added = deque[tuple[float, int]]()
+        self._steps = deque[tuple[float, int]]()
 
     def wake(self, now: float) -> None:
         """Hear nothing: it polls."""
@@ -58,11 +59,9 @@ class Hpa:
             return ""
         wish = self._stabilised(self._wish(model.outstanding, present), model.now)
         wish = max(self._rules.least, min(wish, self._most(present, model.now), self._rules.most))
-        if wish > present:
-            self._added.append((model.now, wish - present))
-            model.add(wish - present)
-        else:
-            model.remove(model.chosen_by_kubernetes(present - wish))
+        self._steps.append((model.now, wish - present))
+        model.add(max(0, wish - present))
+        model.remove(model.chosen_by_kubernetes(present - wish))
         return f"{model.outstanding} tasks at {self._rules.per_replica:g} a replica"
 
     def _wish(self, outstanding: int, present: int) -> int:
@@ -81,16 +80,17 @@ class Hpa:
         rules = self._rules
         if not rules.behavior:
             return max(2 * present, rules.up_pods)
-        while self._added and self._added[0][0] <= now - rules.up_period_seconds:
-            self._added.popleft()
-        before = present - sum(more for _, more in self._added)
+        while self._steps and self._steps[0][0] <= now - rules.up_period_seconds:
+            self._steps.popleft()
+        before = present - sum(more for _, more in self._steps)
         return max(before + rules.up_pods, 2 * before, present)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KedaRules:
-    """How a ScaledObject is set: KEDA's defaults."""
+    """How a ScaledObject is set: KEDA's defaults. `least` = its minReplicaCount."""
 
+    least: int = 0
     poll_seconds: float = 30.0
     cooldown_seconds: float = 300.0
 
@@ -123,7 +123,10 @@ class Keda:
             if model.replicas == 0:
                 model.add(1)
             return "there are tasks: one replica at least"
-        if model.now - self._active_at >= self._rules.cooldown_seconds and model.replicas:
+        if self._rules.least == 0 < model.replicas and self._cooled(model.now):
             model.remove(list(model.workers))
             return f"no task for {self._rules.cooldown_seconds:g} s"
         return ""
+
+    def _cooled(self, now: float) -> bool:
+        return now - self._active_at >= self._rules.cooldown_seconds

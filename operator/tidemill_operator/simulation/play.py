@@ -23,8 +23,9 @@ class Change:
 class Played:
     """What came of it. `changes` begins with the replicas at the start.
 
-    `tasks` = (came, was taken for the first time) of each, in seconds since the start; one that
-    never was counts as taken at the end. `unfinished` tasks were left when the time was over.
+    `tasks` = (came, was taken for the run that it ended in) of each, in seconds since the start;
+    one that never was counts as taken at the end. `unfinished` tasks were left when the time was
+    over.
     """
 
     changes: Sequence[Change]

@@ -15,6 +15,9 @@ _LIBRARY: Any = mpl  # its types are partly unknown
 WIDTH, HEIGHT = 9.0, 1.7
 """Inches of the page, and of each row."""
 
+MOST_POINTS = 300
+"""A line has no more: of the tasks that wait, the most within each part of the time is drawn."""
+
 
 def draw(rows: Sequence[tuple[str, Played]], to: Path, *, title: str) -> None:
     """Write the picture; the name's end (.png, .svg, .pdf) says which kind.
@@ -30,8 +33,8 @@ def draw(rows: Sequence[tuple[str, Played]], to: Path, *, title: str) -> None:
         axes.set_ylabel(f"{name}\nreplicas")
         axes.set_ylim(bottom=0)
         beside = axes.twinx()
-        moments, waiting = _waiting(found)
-        beside.fill_between(moments, waiting, step="post", color=WAITING, alpha=0.25, linewidth=0)
+        moments, waiting = _thinned(*_waiting(found))
+        beside.stairs(waiting[:-1], moments, fill=True, color=WAITING, alpha=0.3, linewidth=0)
         beside.set_ylim(0, max(_most(each) for _, each in rows) * 1.05)
         beside.set_ylabel("waiting", color=WAITING)
     many[-1, 0].set_xlabel("seconds")
@@ -49,6 +52,28 @@ def _waiting(found: Played) -> tuple[list[float], list[int]]:
     """Return how many wait from each moment on."""
     moves = sorted([(came, 1) for came, _ in found.tasks] + [(took, -1) for _, took in found.tasks])
     return [at for at, _ in moves], list(accumulate(more for _, more in moves))
+
+
+def _thinned(moments: list[float], waiting: list[int]) -> tuple[list[float], list[int]]:
+    """Return the most that waited within each of MOST_POINTS equal parts of the time."""
+    if len(moments) <= MOST_POINTS:
+        return moments, waiting
+    length = (moments[-1] - moments[0]) / MOST_POINTS or 1.0
+    highest = list[int]()
+    at, now = 0, 0
+    for part in range(1, MOST_POINTS + 1):
+        most = now
+        while at < len(moments) and (
+            part == MOST_POINTS or moments[at] < moments[0] + part * length
+        ):
+            now = waiting[at]
+            most = max(most, now)
+            at += 1
+        highest.append(most)
+    return [moments[0] + part * length for part in range(MOST_POINTS)] + [moments[-1]], [
+        *highest,
+        now,
+    ]
 
 
 def _most(found: Played) -> int:

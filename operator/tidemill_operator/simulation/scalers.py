@@ -1,5 +1,6 @@
 """Who sets the replicas: the operator, by its own decision and its own choice of who goes."""
 
+import random
 from typing import Protocol
 
 from tidemill_operator.course import Course
@@ -38,9 +39,9 @@ class Scaler(Protocol):
 class Tidemill:
     """The operator: a look every tick and at each wake-up, idle workers first."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Decide by `policy`."""
-        self.due = 0.0
+    def __init__(self, policy: Policy, *, seed: int = 1) -> None:
+        """Decide by `policy`, for the first time at some moment of the first tick."""
+        self.due = random.Random(f"tidemill {seed}").uniform(0, TICK_SECONDS)
         self._policy = policy
         self._course = Course(Memory())
         self._settling = dict[Worker, float]()

@@ -1,4 +1,4 @@
-"""The loads and the scalers held beside each other: in the tests and in docs/scaling.md."""
+"""The loads and the scalers held beside each other: in the tests and in docs/simulation.md."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,12 +59,13 @@ def contenders(policy: Policy) -> Sequence[Contender]:
     )
     # A window of its own makes it an HPA with spec.behavior, which counts its steps another way.
     quick = replace(plain, behavior=True, down_window_seconds=0.0)
-    hasty = KedaRules(poll_seconds=1.0, cooldown_seconds=30.0)
+    keda = KedaRules(least=policy.min_replicas)
+    hasty = replace(keda, poll_seconds=1.0, cooldown_seconds=30.0)
     return (
-        Contender("Tidemill", lambda _: Tidemill(policy), policy.min_replicas),
+        Contender("Tidemill", lambda seed: Tidemill(policy, seed=seed), policy.min_replicas),
         Contender("HPA", lambda seed: Hpa(plain, seed=seed), plain.least),
-        Contender("KEDA + HPA", lambda seed: Keda(KedaRules(), plain, seed=seed)),
-        Contender("KEDA + HPA, tuned", lambda seed: Keda(hasty, quick, seed=seed)),
+        Contender("KEDA + HPA", lambda seed: Keda(keda, plain, seed=seed), keda.least),
+        Contender("KEDA + HPA, tuned", lambda seed: Keda(hasty, quick, seed=seed), keda.least),
     )
 
 

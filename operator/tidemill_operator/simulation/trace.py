@@ -16,7 +16,7 @@ def read(lines: Iterable[str]) -> list[Arrival]:
     Raises ValueError that names the line, the column, the rule and the value.
     """
     rows = csv.DictReader(lines)
-    names = [name.strip() for name in rows.fieldnames or ()]
+    names = [name.strip(" \ufeff") for name in rows.fieldnames or ()]
     if not {"at_seconds", "run_seconds"} <= set(names) <= set(COLUMNS):
         got = ",".join(names) or "nothing"
         message = f"line 1: must be at_seconds,run_seconds or {','.join(COLUMNS)} (got {got})"
@@ -24,6 +24,9 @@ def read(lines: Iterable[str]) -> list[Arrival]:
     rows.fieldnames = names
     found = list[Arrival]()
     for row in rows:
+        if row.get(None) is not None:
+            message = f"line {rows.line_num}: must have {len(names)} columns (got more)"
+            raise ValueError(message)
         found += _tasks(row, rows.line_num)
         if len(found) > MOST_TASKS:
             message = f"line {rows.line_num}: must be at most {MOST_TASKS} tasks in all"
