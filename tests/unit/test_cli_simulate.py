@@ -77,7 +77,7 @@ def test_a_trace_is_played(tmp_path: Path) -> None:
     trace = tmp_path / "tasks.csv"
     trace.write_text("at_seconds,run_seconds,count\n0,1,3\n20.5,2,\n10,0.5,2\n")
     assert told("--trace", str(trace), "--runs", "1")["scalers"][0]["tasks"] == 6
-    plain = "run_seconds,at_seconds\n1,0\n"
+    plain = "\ufeffrun_seconds,at_seconds\r\n1,0\r\n"  # as spreadsheets write it
     assert told("--trace", "-", "--runs", "1", stdin=plain)["scalers"][0]["tasks"] == 1
 
 
@@ -90,7 +90,11 @@ def test_a_trace_is_played(tmp_path: Path) -> None:
         ("at_seconds,run_seconds\n1,2\n-1,2\n", "line 3, at_seconds: must be a number of at least"),
         ("at_seconds,run_seconds\n1,x\n", "line 2, run_seconds: must be a number of at least 0"),
         ("at_seconds,run_seconds\n1\n", "run_seconds: must be a number of at least 0 (got n"),
-        ("at_seconds,run_seconds\n1,inf\n", "line 2, run_seconds: must be a number of at least 0"),
+        ("at_seconds,run_seconds\n1,inf\n", "line 2, run_seconds: must be at most 2592000 (got '"),
+        ("at_seconds,run_seconds\n1,nan\n", "line 2, run_seconds: must be a number of at least 0"),
+        ("at_seconds,run_seconds\n9e9,1\n", "line 2, at_seconds: must be at most 2592000 (got '9"),
+        ("at_seconds,run_seconds\n1,2,3\n", "line 2: must have 2 columns (got more)"),
+        (f"at_seconds,run_seconds\n1,{'9' * 200_000}\n", "line 2: must be CSV (field larger"),
         ("at_seconds,run_seconds,count\n1,1,1.5\n", "line 2, count: must be a whole number"),
         ("at_seconds,run_seconds,count\n1,1,9999999\n", "line 2, count: must be at most 1000000"),
         ("at_seconds,run_seconds,count\n1,1,600000\n1,1,600000\n", "line 3: must be at most 1"),

@@ -1,16 +1,17 @@
 """`tidemill simulate`: a load through the operator's decision, beside an HPA and KEDA."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from tidemill_cli.simulating import task_queue
+from tidemill_cli.simulating.shapes import SHAPES, Shape
 from tidemill_operator.policy import Policy, StepLimits
-from tidemill_operator.simulation import loads, trace
+from tidemill_operator.simulation import trace
 from tidemill_operator.simulation.loads import Arrival
 from tidemill_operator.simulation.model import Place
 from tidemill_operator.simulation.play import Played, play
@@ -21,32 +22,23 @@ SLACK_SECONDS = 3600.0
 """How long after all tasks could have run one after the other a run is given up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """What a synthetic load is made from, times in seconds."""
-
-    tasks: int
-    per_second: float
-    run: float
-    lasts: float
-    every: float
-    seed: int
-
-
-SHAPES: Mapping[str, Callable[[Shape], list[Arrival]]] = {
-    "spike": lambda it: loads.burst(it.tasks, it.run),
-    "cron": lambda it: loads.burst(
-        it.tasks, it.run, every=it.every, times=max(1, int(it.lasts // it.every))
-    ),
-    "steady": lambda it: loads.steady(it.per_second, it.run, it.lasts, seed=it.seed),
-    "noise": lambda it: loads.noisy(it.per_second, it.run, it.lasts, seed=it.seed),
-    "sawtooth": lambda it: loads.sawtooth(
-        it.per_second, it.run, it.lasts, period=it.every, seed=it.seed
-    ),
-}
 AT_LEAST_ONE = click.IntRange(min=1)
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 FROM_ZERO = click.FloatRange(min=0)
+SPAN = click.FloatRange(min=0, max=trace.MOST_SECONDS)
+
+
+def _read_file(ctx: click.Context, param: click.Parameter, file: TextIO | None) -> None:
+    """Let a TaskQueue's file say what options are where they are not given."""
+    if file is None:
+        return
+    try:
+        found = task_queue.read(file)
+    except ValueError as error:
+        raise click.BadParameter(f"{file.name}: {error}", ctx=ctx, param=param) from None
+    ctx.default_map = found.options
+    for note in found.notes:
+        click.echo(f"{file.name}: {note}", err=True)
 
 
 @click.command(
@@ -64,6 +56,8 @@ Examples:
   tidemill simulate --load steady --per-second 20 --run-seconds 0.5 --concurrency 4
   tidemill simulate --load cron --tasks 600 --target-wait-seconds 20 --max-replicas 50 --timeline
   tidemill simulate --trace tasks.csv --plot waits.svg     at_seconds,run_seconds[,count]
+  tidemill simulate --file taskqueue.yaml --idle-seconds 90
+  kubectl get tq mail -o yaml | tidemill simulate --file - --load cron
   tidemill simulate -o json | jq '.scalers[] | {scaler, wait_p99_seconds, replica_seconds}'
 """,
 )
@@ -77,15 +71,20 @@ Examples:
     "--per-second", type=ABOVE_ZERO, default=2.0, show_default=True, help="Tasks a second."
 )
 @click.option(
-    "--run-seconds", type=FROM_ZERO, default=2.0, show_default=True, help="How long a task runs."
+    "--run-seconds", type=SPAN, default=2.0, show_default=True, help="How long a task runs."
 )
 @click.option(
-    "--duration-seconds", type=ABOVE_ZERO, default=1800.0, show_default=True,
+    "--duration-seconds", type=SPAN, default=1800.0, show_default=True,
     help="How long tasks come.",
 )  # fmt: skip
 @click.option(
     "--every-seconds", type=ABOVE_ZERO, default=300.0, show_default=True,
     help="The period of cron and sawtooth.",
+)  # fmt: skip
+@click.option(
+    "--file", "task_queue", type=click.File(), callback=_read_file,
+    is_eager=True, expose_value=False,
+    help="A TaskQueue's YAML; - is stdin. Options given beside it win.",
 )  # fmt: skip
 @click.option(
     "--start-seconds", type=FROM_ZERO, default=4.0, show_default=True,
@@ -107,6 +106,18 @@ Examples:
 @click.option(
     "--scale-down-window-seconds", type=FROM_ZERO, default=60.0, show_default=True,
     help="spec.scaling.scaleDown.stabilizationWindowSeconds.",
+)  # fmt: skip
+@click.option(
+    "--scale-up-window-seconds", type=FROM_ZERO, default=0.0, show_default=True,
+    help="spec.scaling.scaleUp.stabilizationWindowSeconds.",
+)  # fmt: skip
+@click.option(
+    "--scale-down-max-step", type=AT_LEAST_ONE, default=None,
+    help="spec.scaling.scaleDown.maxStep.  [default: unset]",
+)  # fmt: skip
+@click.option(
+    "--scale-up-max-step", type=AT_LEAST_ONE, default=None,
+    help="spec.scaling.scaleUp.maxStep.  [default: unset]",
 )  # fmt: skip
 @click.option("--protect-busy/--no-protect-busy", default=True, show_default=True)
 @click.option(
@@ -161,8 +172,15 @@ def _policy(given: Mapping[str, Any]) -> Policy:
         target_wait_seconds=given["target_wait_seconds"],
         slots=given["slots"],
         idle_seconds=given["idle_seconds"],
-        down=StepLimits(window_seconds=given["scale_down_window_seconds"]),
+        up=_limits(given, "scale_up"),
+        down=_limits(given, "scale_down"),
         protect_busy=given["protect_busy"],
+    )
+
+
+def _limits(given: Mapping[str, Any], way: str) -> StepLimits:
+    return StepLimits(
+        window_seconds=given[f"{way}_window_seconds"], max_step=given[f"{way}_max_step"]
     )
 
 
@@ -189,7 +207,7 @@ def _load(given: Mapping[str, Any]) -> list[Arrival]:
         every=given["every_seconds"],
         seed=given["seed"],
     )
-    expected = _expected(given["shape"], shape)
+    expected = shape.expected(given["shape"])
     if expected > trace.MOST_TASKS:
         message = f"the load must have 1 to {trace.MOST_TASKS} tasks (got some {expected:.0f})"
         raise click.UsageError(message)
@@ -198,12 +216,6 @@ def _load(given: Mapping[str, Any]) -> list[Arrival]:
         message = "the load must have 1 task at least (got none: more --per-second, or longer)"
         raise click.UsageError(message)
     return found
-
-
-def _expected(name: str, shape: Shape) -> float:
-    if name in {"spike", "cron"}:
-        return shape.tasks * (1 if name == "spike" else shape.lasts / shape.every)
-    return shape.per_second * shape.lasts
 
 
 def _runs(

@@ -8,6 +8,8 @@ from tidemill_operator.simulation.loads import Arrival
 
 COLUMNS = ("at_seconds", "run_seconds", "count")
 MOST_TASKS = 1_000_000
+MOST_SECONDS = 30 * 86_400.0
+"""Each look of the operator is played, and there is one every 2 s."""
 
 
 def read(lines: Iterable[str]) -> list[Arrival]:
@@ -16,6 +18,14 @@ def read(lines: Iterable[str]) -> list[Arrival]:
     Raises ValueError that names the line, the column, the rule and the value.
     """
     rows = csv.DictReader(lines)
+    try:
+        return sorted(_read(rows), key=lambda each: each.at)
+    except csv.Error as error:
+        message = f"line {rows.line_num + 1}: must be CSV ({error})"
+        raise ValueError(message) from None
+
+
+def _read(rows: "csv.DictReader[str]") -> list[Arrival]:
     names = [name.strip(" \ufeff") for name in rows.fieldnames or ()]
     if not {"at_seconds", "run_seconds"} <= set(names) <= set(COLUMNS):
         got = ",".join(names) or "nothing"
@@ -34,29 +44,31 @@ def read(lines: Iterable[str]) -> list[Arrival]:
     if not found:
         message = "line 2: must be a task (got the end of the file)"
         raise ValueError(message)
-    return sorted(found, key=lambda each: each.at)
+    return found
 
 
 def _tasks(row: Mapping[str, str | None], line: int) -> Iterator[Arrival]:
-    at, run_seconds = (_number(row, name, line) for name in ("at_seconds", "run_seconds"))
-    count = _number(row, "count", line) if row.get("count") else 1
+    at, run_seconds = (
+        _number(row, name, line, MOST_SECONDS) for name in ("at_seconds", "run_seconds")
+    )
+    count = _number(row, "count", line, MOST_TASKS) if row.get("count") else 1
     if count != int(count):
         message = f"line {line}, count: must be a whole number (got {row['count']})"
-        raise ValueError(message)
-    if count > MOST_TASKS:
-        message = f"line {line}, count: must be at most {MOST_TASKS} (got {row['count']})"
         raise ValueError(message)
     return (Arrival(at, run_seconds) for _ in range(int(count)))
 
 
-def _number(row: Mapping[str, str | None], name: str, line: int) -> float:
+def _number(row: Mapping[str, str | None], name: str, line: int, most: float) -> float:
     text = row.get(name)
     try:
         value = float(text or "")
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        shown = "nothing" if not text else repr(text)
+    shown = "nothing" if not text else repr(text)
+    if not value >= 0:
         message = f"line {line}, {name}: must be a number of at least 0 (got {shown})"
+        raise ValueError(message)
+    if value > most:
+        message = f"line {line}, {name}: must be at most {most:.0f} (got {shown})"
         raise ValueError(message)
     return value
