@@ -7,7 +7,7 @@ from tidemill import App
 app = App()
 
 
-@app.task(max_retries=0)
+@app.task
 async def nap(seconds: float) -> None:
     """Take so long."""
     await asyncio.sleep(seconds)

@@ -32,6 +32,12 @@ class Scale:
     """Of each latency and of each claim's cost"""
     scalings: int
     """Enqueues that the operator is timed by"""
+    bursts: int
+    """Of a hundred tasks each, on a whole cluster"""
+    steady_seconds: int
+    """How long a trickle is watched there"""
+    kills: int
+    """Pods deleted by force there"""
     scale_downs: int
     """With the API server alone; a fifth of them on a whole cluster"""
 
@@ -47,6 +53,9 @@ FULL = Scale(
     slice_seconds=5,
     samples=100,
     scalings=30,
+    bursts=2,
+    steady_seconds=180,
+    kills=10,
     scale_downs=1000,
 )
 QUICK = Scale(
@@ -60,6 +69,9 @@ QUICK = Scale(
     slice_seconds=1,
     samples=10,
     scalings=5,
+    bursts=1,
+    steady_seconds=20,
+    kills=3,
     scale_downs=30,
 )
 

@@ -89,7 +89,7 @@ async def tally(db: Database, group: Group, stops: Sequence[Stop]) -> Tally:
     )
 
 
-def finding(name: str, title: str, found: Sequence[Tally], notes: Sequence[str]) -> Finding:
+def finding(name: str, title: str, found: Sequence[Tally]) -> Finding:
     """Return the table, with its bar: none was busy."""
     charged = {kind: sum(each.ends.get(kind, 0) for each in found) for kind in _LOST}
     return Finding(
@@ -104,7 +104,7 @@ def finding(name: str, title: str, found: Sequence[Tally], notes: Sequence[str])
         ],
         notes=[
             f"attempts given back: {charged['released']}, lost: {charged['lease_expired']}",
-            *notes,
+            "busy, never ready: nobody could know of them yet",
         ],
     )
 

@@ -5,13 +5,13 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes import client, config
+from kubernetes import client
 
 from bench.case import BenchError
+from bench.scaling.core_api import core_api
 from bench.scaling.nursery import Nursery, nursery
 from bench.scaling.watching import Access, Watch, watching
 from tidemill_cli.local.postgres import HOST, free_port
@@ -20,7 +20,6 @@ PROBE_SECONDS = 0.3
 """Between two probes; real pods of ours are asked once a second."""
 
 GONE = 404
-_kubernetes: Any = config
 _Refused: Any = client.ApiException
 
 
@@ -114,7 +113,7 @@ async def playing(access: Access, worker: Worker) -> AsyncGenerator[Kubelet]:
     """Yield a kubelet for all pods of a namespace. Raises BenchError when it failed."""
     fields = (".metadata.uid", ".metadata.name", ".metadata.labels.app")
     async with nursery() as workers, watching(access, "pods", *fields) as watch:
-        with _api(access.kubeconfig) as api:
+        with core_api(access.kubeconfig) as api:
             kubelet = Kubelet(api, access.namespace, workers, worker)
             running = asyncio.create_task(kubelet.run(watch), name="kubelet")
             try:
@@ -124,25 +123,6 @@ async def playing(access: Access, worker: Worker) -> AsyncGenerator[Kubelet]:
                 (ended,) = await asyncio.gather(running, return_exceptions=True)
             if not isinstance(ended, asyncio.CancelledError):
                 raise BenchError(f"the kubelet failed: {ended!r}")
-
-
-def _api(kubeconfig: Path) -> "_Api":
-    found = client.Configuration()
-    _kubernetes.load_kube_config(config_file=str(kubeconfig), client_configuration=found)
-    return _Api(client.ApiClient(found))
-
-
-class _Api:
-    """A CoreV1Api, closed at the end."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> Any:
-        return client.CoreV1Api(self._connection)
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
 
 
 async def _passed(gone: asyncio.Event, seconds: float) -> bool:

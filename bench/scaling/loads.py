@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from bench.case import BenchError
 from tidemill.db import Database
@@ -29,14 +30,15 @@ class Load:
     queue: str
     chance: random.Random
 
-    async def nap(self, *seconds: float) -> None:
-        """Enqueue tasks of these lengths, together."""
-        await self.db.execute(
+    async def nap(self, *seconds: float) -> list[UUID]:
+        """Enqueue tasks of these lengths, together; return their ids."""
+        rows = await self.db.fetch(
             "SELECT tidemill.enqueue('nap', jsonb_build_object('seconds', s), queue => $1::text) "
             "FROM unnest($2::double precision[]) AS s",
             self.queue,
             list(seconds),
         )
+        return [row[0] for row in rows]
 
     async def open(self) -> int:
         """Return how many tasks wait or run."""

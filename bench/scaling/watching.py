@@ -87,11 +87,11 @@ class Watch:
 
 @asynccontextmanager
 async def watching(access: Access, kind: str, *fields: str) -> AsyncGenerator[Watch]:
-    """Yield a watch of all objects of a kind, of which each event tells these fields.
+    """Yield a watch of all objects of a kind, of which each event tells these fields as words.
 
-    A field is a path (`.spec.replicas`); one that is absent, 0 or empty is told as `-`.
+    A field is a Go template without its braces; one that is absent, 0 or empty is told as `-`.
     """
-    words = " ".join(f'{{{{or .object{each} "-"}}}}' for each in fields)
+    words = " ".join(f'{{{{with .object}}}}{{{{or ({each}) "-"}}}}{{{{end}}}}' for each in fields)
     template = f'{{{{.type}}}} {words}{{{{"\\n"}}}}'
     process = await asyncio.create_subprocess_exec(
         *_command(access, kind, template), stdout=asyncio.subprocess.PIPE

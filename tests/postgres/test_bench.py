@@ -40,6 +40,9 @@ TINY = Scale(
     slice_seconds=1,
     samples=2,
     scalings=2,
+    bursts=1,
+    steady_seconds=1,
+    kills=1,
     scale_downs=2,
 )
 
