@@ -166,7 +166,7 @@ def _obeyed(spec: Mapping[str, Any], outcome: Outcome) -> str:
     said = ["spec.replicas is obeyed"]
     if idle := ineffective(spec):
         verb = "has" if len(idle) == 1 else "have"
-        said.append(f"{', '.join(idle)} {verb} no effect in the mode External")
+        said.append(f"{', '.join(idle)} {verb} no effect on it in the mode External")
     if outcome.database is not None:
         said.append("the queue cannot be read, so a scale-down may take busy workers")
     return "; ".join(said)

@@ -128,9 +128,9 @@ def external_says(**scaling: Any) -> tuple[str, str, str]:
 def test_external_says_what_has_no_effect_in_it() -> None:
     assert external_says() == ("True", "External", "spec.replicas is obeyed")
     _, _, one = external_says(maxReplicas=3, minReplicas=0)
-    assert one.endswith("; maxReplicas has no effect in the mode External")
+    assert one.endswith("; maxReplicas has no effect on it in the mode External")
     _, _, both = external_says(minReplicas=1, scaleDown={"maxStep": 1})
-    assert both.endswith("; minReplicas, scaleDown have no effect in the mode External")
+    assert both.endswith("; minReplicas, scaleDown have no effect on it in the mode External")
 
 
 def test_external_is_not_active_without_a_target_and_says_when_it_is_blind() -> None:

@@ -108,4 +108,4 @@ def test_a_missing_target_and_fields_without_effect_are_told(
     until(lambda: scaling_active() == ("True", "External"), seconds=60, what="it is found")
     until(lambda: clean.replicas("later") == 5, seconds=60, what="obeyed beyond maxReplicas")
     message = clean.condition("outside", "ScalingActive")["message"]
-    assert "maxReplicas has no effect in the mode External" in message
+    assert "maxReplicas has no effect on it in the mode External" in message
