@@ -74,9 +74,10 @@ types: setup ## mypy and pyright, both strict
 build: setup ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist
 
-docs: setup ## make docs/configuration.md and .env.example from the settings
+docs: setup ## make docs/configuration.md, .env.example and docs/chart.md from settings and values
 	@$(BIN)/tidemill config -o markdown > docs/configuration.md
 	@$(BIN)/tidemill config -o env > .env.example
+	@$(BIN)/python -m tools.chart_docs
 
 schema: setup ## write core/tidemill/sql/schema.sql anew from the migrations
 	$(BIN)/python -m tests.support.schema_dump
