@@ -190,7 +190,7 @@ class Leadership(Loop):
             return self._seen.term
         try:
             term = await asyncio.wait_for(self._draw(self._highest), DRAW_SECONDS)
-        except (TidemillError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - away, refusing, or without the table yet
             # Without the database no marks are written: a term is drawn when it is back.
             log.debug("no term from the database: %s", error)
             self._drawn = False

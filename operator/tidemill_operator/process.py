@@ -56,13 +56,14 @@ async def _run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     configuration = login.configuration(login.environment(), connections=THREADS)
     database = Database.of(settings, application=APPLICATION, pool_size=POOL_SIZE)
+    store = Store.of(database)
     lease_kube = Kube(configuration, threads=1, seconds=LEASE_CALL_SECONDS)
-    leadership = Leadership(lease_kube, _lease(settings), _identity(), _draw)
+    leadership = Leadership(lease_kube, _lease(settings), _identity(), store.marks.draw_term)
     kube = Kube(configuration, leadership)
     # Reads for others, whether this operator acts or stands by.
     reader = Kube(configuration, threads=READER_THREADS)
     try:
-        edges = Edges(kube, reader, Store.of(database), leadership)
+        edges = Edges(kube, reader, store, leadership)
         return await operate(settings, configuration, edges, stop)
     finally:
         await kube.close()
@@ -79,10 +80,6 @@ def _lease(settings: Settings) -> LeaseName:
 def _identity() -> str:
     """Return a name that no other process has, also none that runs under this host's name later."""
     return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
-
-
-async def _draw(least: int) -> int:
-    return least + 1
 
 
 @dataclass(frozen=True, slots=True)

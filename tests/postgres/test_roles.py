@@ -193,6 +193,7 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
     await theirs.marks.workers_of(["pod"])
     assert await theirs.marks.write(Marks(cordon=[worker.id]), term=1) == set()
     assert await theirs.marks.write(Marks(unmark=[worker.id]), term=1) == set()
+    assert await theirs.marks.draw_term(7) == 8
     assert await theirs.marks.write(Marks(force=[worker.id]), term=2) == {worker.id}
     assert await theirs.marks.bury([worker.id], term=2) == 1
     assert (await store.upkeep.recover(10, 3)).total() == 1
@@ -208,6 +209,7 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
         "SELECT tidemill.drop_attempts_day('2020-01-01')",
         "SELECT tidemill.analyze_parents()",
         "DELETE FROM tidemill.retention_marks",
+        "DELETE FROM tidemill.operator_terms",
     ):
         with pytest.raises(DatabaseRefused):
             await operator.execute(refused)

@@ -90,6 +90,20 @@ async def test_marks_of_an_older_term_are_refused(store: Store) -> None:
     assert await store.marks.write(Marks(drain=[idle.id]), term=6) == {idle.id}
 
 
+async def test_terms_rise_above_all_that_were_drawn_seen_or_written(store: Store) -> None:
+    assert await store.marks.draw_term(0) == 1
+    assert await store.marks.draw_term(0) == 2
+    assert await store.marks.draw_term(41) == 42  # what a Lease says, of a database of before
+    marked = await worker(store, "a")
+    await store.marks.write(Marks(cordon=[marked.id]), term=99)
+    assert await store.marks.draw_term(0) == 100
+
+
+async def test_two_that_draw_at_once_get_different_terms(store: Store) -> None:
+    drawn = await asyncio.gather(*(store.marks.draw_term(5) for _ in range(20)))
+    assert sorted(drawn) == list(range(6, 26))
+
+
 async def test_no_claim_slips_past_a_drain(store: Store, db: Database) -> None:
     """Claims and drains at once, many times: a drained worker never holds a task."""
     workers = [await worker(store, f"pod-{n}") for n in range(6)]

@@ -151,6 +151,7 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     "recover_notify": "no table",
     "partitions_ensure": "the catalogue",
     "pod_workers": _SMALL + "; then as worker_expire",
+    "term_draw": "one row; " + _SMALL,
     "workers_drain": _SMALL + "; then as worker_expire",
     **dict.fromkeys(
         (

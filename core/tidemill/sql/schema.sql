@@ -928,6 +928,16 @@ ALTER TABLE tidemill.migrations OWNER TO tidemill_owner;
 
 COMMENT ON COLUMN tidemill.migrations.oldest_code IS 'lowest schema number that running code may have been written for';
 
+CREATE TABLE tidemill.operator_terms (
+    one boolean DEFAULT true NOT NULL,
+    term bigint NOT NULL,
+    CONSTRAINT operator_terms_one_check CHECK (one)
+);
+
+ALTER TABLE tidemill.operator_terms OWNER TO tidemill_owner;
+
+COMMENT ON TABLE tidemill.operator_terms IS 'one row: the highest term that an operator has drawn';
+
 CREATE TABLE tidemill.queue_limits (
     queue_id integer NOT NULL,
     rate_tasks double precision,
@@ -1319,6 +1329,9 @@ ALTER TABLE ONLY tidemill.leases
 ALTER TABLE ONLY tidemill.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY tidemill.operator_terms
+    ADD CONSTRAINT operator_terms_pkey PRIMARY KEY (one);
+
 ALTER TABLE ONLY tidemill.queue_limits
     ADD CONSTRAINT queue_limits_pkey PRIMARY KEY (queue_id);
 
@@ -1494,6 +1507,11 @@ GRANT UPDATE(limited_queue) ON TABLE tidemill.leases TO tidemill_operator;
 
 GRANT SELECT ON TABLE tidemill.migrations TO tidemill_app;
 GRANT SELECT ON TABLE tidemill.migrations TO tidemill_operator;
+
+GRANT SELECT ON TABLE tidemill.operator_terms TO tidemill_app;
+GRANT SELECT ON TABLE tidemill.operator_terms TO tidemill_operator;
+
+GRANT UPDATE(term) ON TABLE tidemill.operator_terms TO tidemill_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.queue_limits TO tidemill_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tidemill.queue_limits TO tidemill_operator;

@@ -75,6 +75,11 @@ class MarkStore:
         await self._db.execute(sql.load("cancel_notify"), marks.workers)
         return draining
 
+    async def draw_term(self, seen: int) -> int:
+        """Return a term above `seen` and above all that were drawn or written on a mark before."""
+        term: int = await self._db.fetchval(sql.load("term_draw"), seen)
+        return term
+
     async def bury(self, workers: Sequence[int], *, term: int) -> int:
         """Take it that these are dead: they claim nothing more, and their leases expire now.
 

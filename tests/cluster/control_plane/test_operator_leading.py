@@ -127,6 +127,23 @@ def test_a_lease_that_is_deleted_by_hand_is_made_anew_in_a_later_term(
     until(lambda: clean.replicas("anew") == 1, seconds=60, what="it acts")
 
 
+def test_terms_go_on_though_the_lease_went_while_nobody_was_there(
+    clean: ControlPlane, start_operator: Start
+) -> None:
+    first = start_operator()
+    until(lambda: leads(first), seconds=60, what="it acts")
+    name = lease_of(first)
+    for _ in range(2):  # each is deleted while its holder lives: it draws anew
+        clean.run("delete", "lease", name)
+        until(lambda: clean.exists("lease", name), seconds=60, what="made anew")
+    term = clean.get("lease", name)["spec"]["leaseTransitions"]
+    first.kill()
+    clean.run("delete", "lease", name)
+    second = start_operator()
+    until(lambda: leads(second), seconds=60, what="the next acts")
+    assert clean.get("lease", name)["spec"]["leaseTransitions"] > term
+
+
 def test_without_the_right_to_leases_it_says_so_and_acts_when_it_has_it(
     clean: ControlPlane, start_operator: Start, database_url: str
 ) -> None:
