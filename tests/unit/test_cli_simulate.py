@@ -50,7 +50,7 @@ def test_each_load_is_played_to_its_end(load: str) -> None:
 
 
 def test_the_same_seed_prints_the_same() -> None:
-    steady = ("--load", "steady", "--duration-seconds", "300", "--timeline")
+    steady = ("--load", "steady", "--duration-seconds", "200", "--timeline", "--runs", "1")
     assert told(*steady) == told(*steady)
     assert told(*steady) != told(*steady, "--seed", "2")
 
@@ -107,6 +107,7 @@ def test_a_broken_trace_is_refused_by_line_column_rule_and_value(text: str, rule
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
+        (("--trace", "-", "--tasks", "3"), "--trace has tasks of its own: not with --tasks"),
         (("--min-replicas", "11"), "must be at most --max-replicas 10 (got 11)"),
         (("--plot", "a.doc"), "must end in .png, .svg or .pdf (got a.doc)"),
         (("--load", "steady", "--per-second", "1e6"), "the load must have 1 to 1000000 tasks"),

@@ -6,21 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_operator.policy import Policy
+from tidemill_operator.policy import Policy, StepLimits
 from tidemill_operator.simulation import loads
 from tidemill_operator.simulation.play import Played, play
-from tidemill_operator.simulation.report import markdown
+from tidemill_operator.simulation.report import Figures, markdown
 from tidemill_operator.simulation.scalers import WAKE_SECONDS, Tidemill
-from tidemill_operator.simulation.standard import CONTENDERS, LOADS, PLACE, figures, played
+from tidemill_operator.simulation.standard import (
+    CONTENDERS,
+    LOADS,
+    PLACE,
+    RUNS,
+    SLO_SECONDS,
+    contenders,
+    figures,
+    played,
+)
 
 DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
 BY_NAME = {each.name: each for each in CONTENDERS}
 
 
-@functools.cache
-def through(scaler: str, load: str) -> Played:
+run = functools.cache(played)
+
+
+def named(load: str) -> str:
     (name,) = (each for each in LOADS if each.startswith(load))
-    return played(name, BY_NAME[scaler])
+    return name
+
+
+def through(scaler: str, load: str) -> Played:
+    return run(named(load), BY_NAME[scaler], 1)
 
 
 def tidemill(load: str) -> Played:
@@ -91,8 +106,32 @@ class TestBesideOthers:
         assert through("HPA", "worst").wait(0.5) == 0
 
 
+def tuned(load: str, policy: Policy) -> Figures:
+    ours, *_ = contenders(policy)
+    runs = [played(named(load), ours, seed) for seed in range(1, RUNS + 1)]
+    return Figures.of(ours.name, runs, slo_seconds=SLO_SECONDS)
+
+
+class TestWhatTheDocsAdvise:
+    def test_on_and_off_a_longer_patience_keeps_the_workers_for_less_than_an_hpa(self) -> None:
+        found = tuned(
+            "flapping", Policy(slots=1, idle_seconds=90, down=StepLimits(window_seconds=120))
+        )
+        assert found.wait_p50_seconds == 0
+        assert found.direction_changes <= 10
+        assert found.replica_seconds < through("HPA", "flapping").replica_seconds
+
+    def test_one_replica_at_least_waits_for_nothing_in_the_worst_case(self) -> None:
+        assert tuned("worst", Policy(slots=1, min_replicas=1)).wait_p99_seconds == 0
+
+    def test_long_tasks_waver_once_with_a_longer_window(self) -> None:
+        found = tuned("long", Policy(slots=1, down=StepLimits(window_seconds=300)))
+        assert found.direction_changes == 1
+        assert found.replica_seconds < 1.15 * tidemill("long").replica_seconds
+
+
 def test_the_table_in_the_docs_is_what_is_played() -> None:
     found = re.findall(r"^\|.*\|$", DOCS.read_text(), flags=re.MULTILINE)
-    expected = list(markdown([(load, figures(load)) for load in LOADS]))
+    expected = list(markdown([(load, figures(load, run)) for load in LOADS]))
     first = found.index(expected[0])
     assert found[first : first + len(expected)] == expected

@@ -1,7 +1,9 @@
 """The simulated queue waits as queueing theory says, and counts what is asked of it."""
 
+import heapq
 import math
-from statistics import mean
+from collections.abc import Sequence
+from statistics import mean, stdev
 
 import pytest
 
@@ -32,17 +34,41 @@ def erlang_c(workers: int, load: float) -> float:
     return last / (sum(terms) + last)
 
 
-@pytest.mark.parametrize(("workers", "share"), [(1, 0.5), (4, 0.8), (10, 0.8)])
-def test_mean_waits_are_those_of_erlang(workers: int, share: float) -> None:
+def one_after_the_other(arrivals: Sequence[Arrival], workers: int) -> list[float]:
+    """Return the waits where each task in turn takes the worker that is free first."""
+    free = [0.0] * workers
+    waits = list[float]()
+    for each in arrivals:
+        starts = max(heapq.heappop(free), each.at)
+        heapq.heappush(free, starts + each.run_seconds)
+        waits.append(starts - each.at)
+    return waits
+
+
+QUEUES = pytest.mark.parametrize(
+    ("workers", "share"), [(1, 0.5), (1, 0.9), (4, 0.8), (10, 0.8), (10, 0.9)]
+)
+
+
+@QUEUES
+def test_tasks_wait_as_in_one_queue_for_all_workers(workers: int, share: float) -> None:
+    arrivals = loads.exponential(workers * share, 1.0, 5000 / (workers * share))
+    place = Place(start_seconds=0.0, slots=1)
+    found = play(arrivals, Fixed(), place=place, replicas=workers, after_seconds=0)
+    assert found.waits == pytest.approx(sorted(one_after_the_other(arrivals, workers)))
+
+
+@QUEUES
+def test_the_mean_of_such_waits_is_that_of_erlang(workers: int, share: float) -> None:
     load = workers * share
+    runs = [
+        mean(one_after_the_other(loads.exponential(load, 1.0, 10_000 / load, seed=seed), workers))
+        for seed in range(20)
+    ]
+    error = stdev(runs) / math.sqrt(len(runs))
     expected = erlang_c(workers, load) / (workers - load)
-    measured = list[float]()
-    for seed in range(6):
-        arrivals = loads.exponential(load, 1.0, 20_000 / load, seed=seed)
-        place = Place(start_seconds=0.0, slots=1)
-        found = play(arrivals, Fixed(), place=place, replicas=workers, after_seconds=0)
-        measured.append(mean(found.waits))
-    assert mean(measured) == pytest.approx(expected, rel=0.1)
+    assert mean(runs) == pytest.approx(expected, abs=3 * error)
+    assert error < 0.1 * expected
 
 
 def test_slots_are_spread_by_chance_not_filled_one_by_one() -> None:

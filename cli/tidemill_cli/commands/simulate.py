@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
+from click.core import ParameterSource
 
 from tidemill_cli.simulating import task_queue
 from tidemill_cli.simulating.shapes import SHAPES, Shape
@@ -25,6 +26,7 @@ SLACK_SECONDS = 3600.0
 AT_LEAST_ONE = click.IntRange(min=1)
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 FROM_ZERO = click.FloatRange(min=0)
+OF_A_SHAPE = ("shape", "tasks", "per_second", "run_seconds", "duration_seconds", "every_seconds")
 SPAN = click.FloatRange(min=0, max=trace.MOST_SECONDS)
 
 
@@ -195,6 +197,7 @@ def _place(given: Mapping[str, Any]) -> Place:
 def _load(given: Mapping[str, Any]) -> list[Arrival]:
     file: TextIO | None = given["file"]
     if file is not None:
+        _alone(click.get_current_context())
         try:
             return trace.read(file)
         except ValueError as error:
@@ -216,6 +219,15 @@ def _load(given: Mapping[str, Any]) -> list[Arrival]:
         message = "the load must have 1 task at least (got none: more --per-second, or longer)"
         raise click.UsageError(message)
     return found
+
+
+def _alone(ctx: click.Context) -> None:
+    """Refuse what shapes a synthetic load beside a trace."""
+    for param in ctx.command.params:
+        given = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+        if given and param.name in OF_A_SHAPE:
+            message = f"--trace has tasks of its own: not with {param.opts[0]}"
+            raise click.UsageError(message)
 
 
 def _runs(

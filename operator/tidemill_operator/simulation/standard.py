@@ -78,12 +78,12 @@ def played(load: str, contender: Contender, seed: int = 1) -> Played:
     return play(LOADS[load](), scaler, place=PLACE, replicas=contender.replicas, seed=seed)
 
 
-def figures(load: str) -> list[Figures]:
+def figures(load: str, through: Callable[[str, Contender, int], Played] = played) -> list[Figures]:
     """Return what comes of one of LOADS with each of CONTENDERS."""
     return [
         Figures.of(
             each.name,
-            [played(load, each, seed) for seed in range(1, RUNS + 1)],
+            [through(load, each, seed) for seed in range(1, RUNS + 1)],
             slo_seconds=SLO_SECONDS,
         )
         for each in CONTENDERS
