@@ -7,7 +7,7 @@ and exact to a twelfth of the window.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from tidemill_operator.body import parts
 
@@ -82,13 +82,18 @@ class Memory:
 
     @classmethod
     def from_status(cls, value: Mapping[str, Any]) -> Self:
-        """Return the memory written by `to_status`; an absent or empty one is a fresh memory."""
+        """Return the memory written by `to_status`, perhaps by another version, or by hand.
+
+        What is absent or not as expected was never remembered.
+        """
+        asked: object = value.get("asked")
+        slices = [_slice(each) for each in parts(value, "asked")] if isinstance(asked, list) else []
         return cls(
-            idle_since=value.get("idleSince"),
-            raised_at=value.get("raisedAt"),
-            lowered_at=value.get("loweredAt"),
-            asked=tuple(Slice(s["at"], s["low"], s["high"]) for s in parts(value, "asked")),
-            start_seconds=value.get("startSeconds"),
+            idle_since=_number(value, "idleSince"),
+            raised_at=_number(value, "raisedAt"),
+            lowered_at=_number(value, "loweredAt"),
+            asked=tuple(sorted((each for each in slices if each), key=lambda each: each.at)),
+            start_seconds=_number(value, "startSeconds"),
         )
 
     def started(self, seconds: float) -> Self:
@@ -106,3 +111,16 @@ class Memory:
 def _length(keep_seconds: float) -> float:
     """Return the seconds of one slice."""
     return max(keep_seconds / SLICES, 1.0)
+
+
+def _slice(value: object) -> Slice | None:
+    if not isinstance(value, Mapping):
+        return None
+    found = cast("Mapping[str, Any]", value)
+    at, low, high = (_number(found, name) for name in ("at", "low", "high"))
+    return None if at is None or low is None or high is None else Slice(at, int(low), int(high))
+
+
+def _number(value: Mapping[str, Any], name: str) -> float | None:
+    found: object = value.get(name)
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from tests.support.decisions import FRESH, NOW, TICK, play
 from tidemill_operator.decision import STEP_SECONDS, Decision, Observation, decide
-from tidemill_operator.memory import SLICES, Memory
+from tidemill_operator.memory import SLICES, Memory, Slice
 from tidemill_operator.need import Reading
 from tidemill_operator.policy import Policy, StepLimits
 
@@ -156,6 +158,18 @@ class TestMemory:
         for second in range(300):
             memory = decide(seen(3, NOW + second, queued=second % 40), Policy(), memory).memory
         assert Memory.from_status(memory.to_status()) == memory
+
+    @pytest.mark.parametrize("odd", ["1", [], {}, True, None])
+    def test_what_another_version_wrote_otherwise_is_forgotten_and_the_rest_kept(
+        self, odd: object
+    ) -> None:
+        early, late = {"at": NOW - 9, "low": 1, "high": 2}, {"at": NOW, "low": 3, "high": 4}
+        broken = [odd, {"at": NOW}, {**late, "low": odd}, {**late, "at": odd}]
+        times = {"idleSince": odd, "raisedAt": NOW, "later": odd}
+        found = Memory.from_status({**times, "asked": [late, *broken, early]})
+        assert found == Memory(raised_at=NOW, asked=(Slice(NOW - 9, 1, 2), Slice(NOW, 3, 4)))
+        assert Memory.from_status({"startSeconds": odd, "asked": odd}) == Memory()
+        assert decide(seen(1, queued=10), Policy(), found).replicas == 2
 
     def test_it_stays_small(self) -> None:
         memory = FRESH
