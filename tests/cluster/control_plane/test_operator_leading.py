@@ -17,6 +17,7 @@ from tests.support.control_plane import (
 )
 from tests.support.scaling import QUICK, empty, enqueue
 from tests.support.waiting import until
+from tidemill_cli.local.postgres import EmbeddedPostgres
 
 Start = Callable[..., Operator]
 
@@ -142,6 +143,25 @@ def test_terms_go_on_though_the_lease_went_while_nobody_was_there(
     second = start_operator()
     until(lambda: leads(second), seconds=60, what="the next acts")
     assert clean.get("lease", name)["spec"]["leaseTransitions"] > term
+
+
+def test_elected_without_the_database_it_acts_and_draws_its_term_when_that_is_back(
+    clean: ControlPlane, start_operator: Start, private_server: EmbeddedPostgres, migrated: str
+) -> None:
+    with psycopg.connect(migrated, autocommit=True) as connection:
+        connection.execute("UPDATE tidemill.operator_terms SET term = 500")
+    private_server.crash()
+    operator = start_operator(migrated)
+    until(lambda: leads(operator), seconds=60, what="it acts all the same")
+    name = lease_of(operator)
+    assert clean.get("lease", name)["spec"]["leaseTransitions"] == 1
+    private_server.start()
+    until(
+        lambda: clean.get("lease", name)["spec"]["leaseTransitions"] > 500,
+        seconds=60,
+        what="a term above all that were drawn",
+    )
+    until(lambda: leads(operator), seconds=60, what="it acts in it")
 
 
 def test_without_the_right_to_leases_it_says_so_and_acts_when_it_has_it(
