@@ -111,7 +111,10 @@ def test_a_broken_trace_is_refused_by_line_column_rule_and_value(text: str, rule
         (("--min-replicas", "11"), "must be at most --max-replicas 10 (got 11)"),
         (("--plot", "a.doc"), "must end in .png, .svg or .pdf (got a.doc)"),
         (("--load", "steady", "--per-second", "1e6"), "the load must have 1 to 1000000 tasks"),
-        (("--plot", "/no/such/folder/a.svg"), "/no/such/folder/a.svg could not be written"),
+        (
+            ("--plot", "/no/such/folder/a.svg", "--alone"),
+            "/no/such/folder/a.svg could not be written",
+        ),
     ],
 )
 def test_what_cannot_be_played_is_refused(arguments: tuple[str, ...], rule: str) -> None:

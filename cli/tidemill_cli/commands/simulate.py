@@ -197,7 +197,7 @@ def _place(given: Mapping[str, Any]) -> Place:
 def _load(given: Mapping[str, Any]) -> list[Arrival]:
     file: TextIO | None = given["file"]
     if file is not None:
-        _alone(click.get_current_context())
+        _nothing_beside(click.get_current_context())
         try:
             return trace.read(file)
         except ValueError as error:
@@ -221,7 +221,7 @@ def _load(given: Mapping[str, Any]) -> list[Arrival]:
     return found
 
 
-def _alone(ctx: click.Context) -> None:
+def _nothing_beside(ctx: click.Context) -> None:
     """Refuse what shapes a synthetic load beside a trace."""
     for param in ctx.command.params:
         given = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE

@@ -59,7 +59,8 @@ class Hpa:
             return ""
         wish = self._stabilised(self._wish(model.outstanding, present), model.now)
         wish = max(self._rules.least, min(wish, self._most(present, model.now), self._rules.most))
-        self._steps.append((model.now, wish - present))
+        if self._rules.behavior:
+            self._steps.append((model.now, wish - present))
         model.add(max(0, wish - present))
         model.remove(model.chosen_by_kubernetes(present - wish))
         return f"{model.outstanding} tasks at {self._rules.per_replica:g} a replica"

@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from tidemill_operator.simulation.loads import Arrival
 
@@ -37,7 +38,7 @@ def _read(rows: "csv.DictReader[str]") -> list[Arrival]:
         if row.get(None) is not None:
             message = f"line {rows.line_num}: must have {len(names)} columns (got more)"
             raise ValueError(message)
-        found += _tasks(row, rows.line_num)
+        found += islice(_tasks(row, rows.line_num), MOST_TASKS + 1 - len(found))
         if len(found) > MOST_TASKS:
             message = f"line {rows.line_num}: must be at most {MOST_TASKS} tasks in all"
             raise ValueError(message)
