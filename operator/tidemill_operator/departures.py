@@ -2,23 +2,34 @@
 
 No finalizer keeps a TaskQueue until then: an operator that is away would keep its namespace too.
 What is missed is found again by comparing the queues' owners with a full list.
+
+With deletionPolicy Purge a queue's tasks go too, but not before its owner has been absent for a
+minute: a TaskQueue that is made anew, or a CRD, takes over what is there. Here it is only said
+that a queue is to be purged; maintenance in the API and worker processes deletes its tasks.
 """
 
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tidemill.errors import TidemillError
+from tidemill.store.queues import QueueInfo
 from tidemill_operator.kube import Kube
 from tidemill_operator.kube_errors import KubeError, KubeNotFound
 from tidemill_operator.leading import NotLeading
 from tidemill_operator.policy import Mode, Policy, mode_of
 from tidemill_operator.problems import CannotAct
 from tidemill_operator.queues import Queues
+from tidemill_operator.resources import queue_of
 from tidemill_operator.targets import ReferencedTarget, replicas_of
 from tidemill_operator.view import View, uid_of
 
 log = logging.getLogger(__name__)
+
+PURGE = "Purge"
+ABSENT_SECONDS = 60.0
+"""How long an owner must have been absent from full lists before its queue is purged."""
 
 
 class Departures:
@@ -30,11 +41,12 @@ class Departures:
         self._view = view
         self._queues = queues
         self._namespaces = namespaces
-        self._vanished: set[str] = set()
+        self._vanished = dict[str, Mapping[str, Any]]()
+        self._absent = dict[str, float]()
         self._sweep_due = False
 
     def sweep(self) -> None:
-        """Look for owners that went while nobody watched, when the database can be asked."""
+        """Look for owners that went while nobody watched: all TaskQueues have just been listed."""
         self._sweep_due = True
 
     async def leave(self, gone: dict[str, Any]) -> None:
@@ -46,20 +58,46 @@ class Departures:
             log.warning("leaving the target of %s: %s", gone["metadata"]["name"], error)
             self._view.put_back_gone(gone)
             return
-        self._vanished.add(uid_of(gone))
+        self._queues.leave(uid_of(gone))
+        self._vanished[uid_of(gone)] = gone
 
     async def disown(self, present: Sequence[Mapping[str, Any]]) -> None:
-        """Let go of the queue settings that vanished TaskQueues owned; `present` are the others."""
+        """Let go of the queues that vanished TaskQueues owned; `present` are the others."""
         try:
-            for uid in tuple(self._vanished):
-                await self._queues.disown(uid)
-                self._vanished.discard(uid)
+            await self._disown_vanished({queue_of(each) for each in present})
             if self._sweep_due:
-                uids = {uid_of(each) for each in present}
-                await self._queues.disown_absent(uids, self._namespaces)
+                await self._sweep(present)
                 self._sweep_due = False
         except TidemillError as error:
             log.warning("queue settings not let go: %s", error)
+
+    async def _disown_vanished(self, named: Collection[str]) -> None:
+        for uid, gone in tuple(self._vanished.items()):
+            if gone["spec"].get("deletionPolicy") == PURGE and queue_of(gone) not in named:
+                continue  # until a full list has shown for a minute that nobody takes it over
+            await self._queues.disown(uid)
+            del self._vanished[uid]
+
+    async def _sweep(self, present: Sequence[Mapping[str, Any]]) -> None:
+        now, uids = time.monotonic(), {uid_of(each) for each in present}
+        named = {queue_of(each) for each in present}
+        absent = {
+            each.owner_uid: each
+            for each in await self._queues.owned()
+            if each.owner_uid and each.owner_uid not in uids and self._is_watched(each)
+        }
+        self._absent = {uid: self._absent.get(uid, now) for uid in absent}
+        for uid, each in absent.items():
+            if each.owner_policy != PURGE or each.name in named:
+                log.info("TaskQueue %s is gone: queue %s is let go", each.owner_name, each.name)
+                await self._queues.disown(uid)
+            elif now - self._absent[uid] >= ABSENT_SECONDS and await self._queues.purge(uid):
+                log.info("TaskQueue %s is gone: queue %s is purged", each.owner_name, each.name)
+                self._vanished.pop(uid, None)
+
+    def _is_watched(self, queue: QueueInfo) -> bool:
+        namespace = (queue.owner_name or "").partition("/")[0]
+        return not self._namespaces or namespace in self._namespaces
 
     async def _leave_target(self, gone: Mapping[str, Any]) -> None:
         if mode_of(gone["spec"]) is not Mode.OPERATOR or self._is_still_served(gone):

@@ -6,7 +6,7 @@ Whatever is wrong with the database becomes a Problem: the operator holds and sa
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from tidemill import schema
 from tidemill.errors import Conflict, DatabaseRefused, SchemaMismatch, TidemillError
 from tidemill.models import QueueSnapshot
 from tidemill.store import Store
+from tidemill.store.queues import QueueInfo
 from tidemill_operator.policy import COUNT_CAP, DUE_SECONDS, EVERY_QUEUE
 from tidemill_operator.problems import DUPLICATE_QUEUE, CannotAct, Problem
 from tidemill_operator.queue_settings import owner_of, settings_of
@@ -23,8 +24,8 @@ from tidemill_operator.view import uid_of
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 5.0
-REASSERT_SECONDS = 20.0
-"""An owner not seen for 60 s loses its queue: settings are written anew well before."""
+SEEN_SECONDS = 20.0
+"""An owner not seen for 60 s may lose its queue: that it is there is written well before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,9 @@ class Queues:
         """Use `store`; nothing is connected yet."""
         self._store = store
         self._schema_fits = False
-        self._configured: dict[str, tuple[int, float]] = {}
+        self._configured: dict[str, int] = {}
+        self._owners: set[str] = set()
+        self._seen_due = 0.0
 
     async def look(self, due: Mapping[str, float]) -> Look:
         """Return all queues as they are now. Never raises for the database's sake.
@@ -69,6 +72,7 @@ class Queues:
             if not status.fits:
                 raise SchemaMismatch(status.explain())
             self._schema_fits = True
+        await self._say_seen()
         snapshots = await self._store.scaling.snapshots(
             cap=COUNT_CAP,
             due_seconds=due.get(EVERY_QUEUE, DUE_SECONDS),
@@ -77,20 +81,30 @@ class Queues:
         return snapshots, await self._store.scaling.free_connections()
 
     async def configure(self, task_queue: Mapping[str, Any]) -> None:
-        """Write the settings of a TaskQueue to its queue when they changed, and now and then.
+        """Write the settings of a TaskQueue to its queue, when they changed or were lost.
 
         Raises CannotAct when another TaskQueue owns the queue, DatabaseUnavailable and so on.
         """
         queue, uid = queue_of(task_queue), uid_of(task_queue)
-        generation, now = task_queue["metadata"]["generation"], time.monotonic()
-        known, due = self._configured.get(uid, (None, 0.0))
-        if known == generation and now < due:
+        generation = task_queue["metadata"]["generation"]
+        if self._configured.get(uid) == generation:
             return
         if queue == EVERY_QUEUE:
             await self._store.queues.disown(uid)  # it may have named a queue before
+            self._owners.discard(uid)
         else:
             await self._own(queue, task_queue)
-        self._configured[uid] = (generation, now + REASSERT_SECONDS)
+            self._owners.add(uid)
+        self._configured[uid] = generation
+
+    async def _say_seen(self) -> None:
+        """Say now and then that the owners are there; who owns none any more is configured anew."""
+        now = time.monotonic()
+        if now < self._seen_due or not self._owners:
+            return
+        for lost in self._owners - await self._store.queues.seen(self._owners):
+            self.leave(lost)
+        self._seen_due = now + SEEN_SECONDS
 
     async def _own(self, queue: str, task_queue: Mapping[str, Any]) -> None:
         settings, owner = settings_of(task_queue["spec"]), owner_of(task_queue)
@@ -102,26 +116,25 @@ class Queues:
     def forget(self) -> None:
         """Write all settings anew: somebody else may have written them meanwhile."""
         self._configured.clear()
+        self._owners.clear()
+
+    def leave(self, uid: str) -> None:
+        """Say no more that this owner is there."""
+        self._configured.pop(uid, None)
+        self._owners.discard(uid)
 
     async def disown(self, uid: str) -> None:
         """Let go of the settings that a vanished TaskQueue owned."""
-        self._configured.pop(uid, None)
+        self.leave(uid)
         await self._store.queues.disown(uid)
 
-    async def disown_absent(self, present: Collection[str], namespaces: Collection[str]) -> None:
-        """Let go of what TaskQueues own that went while nobody watched.
+    async def purge(self, uid: str) -> str | None:
+        """Have the queue of a vanished TaskQueue purged; return its name, None when it is not."""
+        return await self._store.purges.order(uid)
 
-        `present` are the uids of all TaskQueues in `namespaces` (empty = in the whole cluster).
-        """
-        owners = {
-            each.owner_uid: each.owner_name or ""
-            for each in await self._store.queues.list()
-            if each.owner_uid and each.owner_uid not in present
-        }
-        for uid, name in owners.items():
-            if not namespaces or name.partition("/")[0] in namespaces:
-                log.info("TaskQueue %s is gone: its queue's settings are let go", name)
-                await self.disown(uid)
+    async def owned(self) -> list[QueueInfo]:
+        """Return the queues that have an owner."""
+        return [each for each in await self._store.queues.list() if each.owner_uid]
 
 
 def _now() -> float:

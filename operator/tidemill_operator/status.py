@@ -107,7 +107,7 @@ def _conditions(
 ) -> list[Json]:
     old = {each["type"]: each for each in parts(task_queue, "status", "conditions")}
     wanted = {
-        "Ready": _ready(task_queue["spec"], outcome, status),
+        "Ready": _ready(outcome, status),
         "ScalingActive": _scaling_active(task_queue, outcome),
         "DatabaseReachable": _database_reachable(outcome),
         "ScalerConflict": _scaler_conflict(outcome),
@@ -126,23 +126,14 @@ def _conditions(
     ]
 
 
-def _ready(
-    spec: Mapping[str, Any], outcome: Outcome, status: Mapping[str, Any]
-) -> tuple[str, str, str]:
+def _ready(outcome: Outcome, status: Mapping[str, Any]) -> tuple[str, str, str]:
     if outcome.problem is not None:
         return "False", outcome.problem.reason, outcome.problem.message
     ready = status.get("readyReplicas", 0)
     wanted = replicas_of(outcome.deployment) if outcome.deployment else 0
     if ready < wanted:
         return "False", "WorkersStarting", f"{ready} of {wanted} workers are ready"
-    return "True", "WorkersReady", "; ".join(["all wanted workers are ready", *unkept(spec)])
-
-
-def unkept(spec: Mapping[str, Any]) -> list[str]:
-    """Return what `spec` asks for that this version stores without carrying it out."""
-    if spec.get("deletionPolicy") == "Purge":
-        return ["deletionPolicy Purge is stored, but tasks are kept: nothing purges them yet"]
-    return []
+    return "True", "WorkersReady", "all wanted workers are ready"
 
 
 def _scaling_active(task_queue: Mapping[str, Any], outcome: Outcome) -> tuple[str, str, str]:

@@ -72,6 +72,7 @@ async def test_app_can_do_all_that_the_store_does(login: Login, db: Database) ->
     await store.queues.configure("new", QueueSettings(max_running=3), Owner("u", "ns/n"))
     await store.queues.configure("new", QueueSettings(), Owner("u", "ns/n"))
     await store.queues.disown("u")
+    await store.purges.step(10)
     await store.scaling.snapshots(cap=10, due_seconds=5)
     await store.scaling.record(decision())
     await store.upkeep.fold(1000)
@@ -189,6 +190,8 @@ async def test_operator_reads_marks_and_configures(login: Login, store: Store) -
     owner = Owner("u", "ns/q")
     await theirs.queues.configure("q", QueueSettings(max_running=3, paused=True), owner)
     await theirs.queues.configure("q", QueueSettings(), owner)
+    assert await theirs.queues.seen(["u"]) == {"u"}
+    assert await theirs.purges.order("u") is None
     await theirs.queues.disown("u")
     await theirs.marks.workers_of(["pod"])
     assert await theirs.marks.write(Marks(cordon=[worker.id]), term=1) == set()

@@ -169,6 +169,10 @@ NOT_TESTED: Final[Mapping[str, str]] = {
             "type_delete",
             "type_pause",
             "queue_disown",
+            "queue_purge",
+            "queue_purged",
+            "queues_purging",
+            "queues_seen",
             "queue_fields",
             "queue_limits",
             "queue_limits_settle",
@@ -229,7 +233,10 @@ NOT_TESTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("tasks_list", "workers_list"), "tests/postgres/test_store_listing_plans.py looks at it"
     ),
-    **dict.fromkeys(("decisions", "decisions_unowned", "trends"), "tests/postgres/test_trends_plans.py looks at it"),
+    **dict.fromkeys(
+        ("decisions", "decisions_unowned", "trends"),
+        "tests/postgres/test_trends_plans.py looks at it",
+    ),
     "partition_days": "the catalogue",
     **dict.fromkeys(
         (

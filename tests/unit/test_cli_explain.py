@@ -65,8 +65,8 @@ def test_a_task_queue_is_told_with_its_reasons_and_its_troubles() -> None:
             "(0:00:30 ago)"
         ),
         (
-            "  because     100 waiting and 0 running tasks at 5 a replica call for 20; at most 10 are "
-            "allowed, not 20: 10 replicas"
+            "  because     100 waiting and 0 running tasks at 5 a replica call for 20; at most 10 "
+            "are allowed, not 20: 10 replicas"
         ),
         "  tasks       100 queued, 0 due soon, 0 running, the oldest waits 1.5 s",
         "  load        1.6 tasks/s come",

@@ -142,14 +142,6 @@ def test_external_is_not_active_without_a_target_and_says_when_it_is_blind() -> 
     assert message.endswith("the queue cannot be read, so a scale-down may take busy workers")
 
 
-def test_what_is_stored_but_not_kept_yet_is_said() -> None:
-    body = task_queue(maxRunning=3, deletionPolicy="Purge")
-    status = status_of(body, outcome(), NOW)
-    (ready,) = [each for each in status["conditions"] if each["type"] == "Ready"]
-    assert "maxRunning" not in ready["message"]
-    assert "tasks are kept" in ready["message"]
-
-
 def test_what_others_act_on_is_written_at_once_and_figures_now_and_then() -> None:
     written = status_of(task_queue(), outcome(), NOW)
     again = status_of(task_queue(written), outcome(), NOW + 1)

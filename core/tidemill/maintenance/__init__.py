@@ -6,7 +6,7 @@ acted on; a full batch runs again at once. An interval of 0 switches a duty off.
 
 from collections.abc import Callable
 
-from tidemill.maintenance.duties import Expirer, Folder, Partitioner, Promoter, Recoverer
+from tidemill.maintenance.duties import Expirer, Folder, Partitioner, Promoter, Purger, Recoverer
 from tidemill.maintenance.retention import Lapser, Retainer
 from tidemill.maintenance.scheduler import Scheduler
 from tidemill.service import Loop
@@ -20,6 +20,7 @@ __all__ = [
     "Lapser",
     "Partitioner",
     "Promoter",
+    "Purger",
     "Recoverer",
     "Retainer",
     "Scheduler",
@@ -39,6 +40,7 @@ def duties(store: Store, settings: Settings, hint: Hint | None = None) -> list[L
         Expirer(store, settings.expire_seconds),
         Partitioner(store, settings.partition_seconds),
         Lapser(store, settings.expire_seconds),
+        Purger(store, settings.expire_seconds),
         Retainer(store, settings),
     ]
     return [loop for loop in loops if loop.interval > 0]

@@ -94,6 +94,22 @@ class Expirer(Duty):
         return self._done(await self._store.upkeep.expire(BATCH))
 
 
+class Purger(Duty):
+    """Deletes the tasks of queues whose TaskQueue is gone and said Purge."""
+
+    def __init__(self, store: Store, interval: float) -> None:
+        """Look every `interval` seconds."""
+        super().__init__("purger", store, interval)
+
+    async def run_once(self) -> int:
+        """Delete one batch of each such queue."""
+        gone = await self._store.purges.step(BATCH)
+        for queue, tasks in gone.items():
+            log.info("%d tasks purged: the TaskQueue is gone", tasks, extra={"queue": queue})
+        self._done(sum(gone.values()))
+        return sum(gone.values())
+
+
 class Partitioner(Duty):
     """Creates daily partitions ahead of time."""
 

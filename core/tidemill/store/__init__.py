@@ -11,6 +11,7 @@ from tidemill.store.endings import EndingStore
 from tidemill.store.leases import LeaseStore
 from tidemill.store.listing import ListingStore
 from tidemill.store.marks import MarkStore
+from tidemill.store.purges import PurgeStore
 from tidemill.store.queues import QueueStore
 from tidemill.store.retention import RetentionStore
 from tidemill.store.scaling import ScalingStore
@@ -41,6 +42,7 @@ class Store:
     marks: MarkStore
     types: TypeStore
     queues: QueueStore
+    purges: PurgeStore
     stats: StatsStore
     trends: TrendStore
     scaling: ScalingStore
@@ -66,6 +68,7 @@ class Store:
             marks=MarkStore(db),
             types=TypeStore(db),
             queues=QueueStore(db),
+            purges=PurgeStore(db),
             stats=StatsStore(db),
             trends=TrendStore(db),
             scaling=ScalingStore(db),

@@ -23,6 +23,7 @@ class QueueInfo:
     lease_seconds: float | None
     owner_uid: str | None
     owner_name: str | None
+    owner_policy: str | None
     max_running: int | None
     rate_tasks: float | None
     rate_seconds: float | None
@@ -218,6 +219,11 @@ class QueueStore:
     async def disown(self, uid: str) -> None:
         """A TaskQueue is gone: nobody owns its queues' settings, and its pause ends."""
         await self._db.execute(sql.load("queue_disown"), uid, None)
+
+    async def seen(self, uids: Collection[str]) -> frozenset[str]:
+        """Note that these TaskQueues are there; return those that own a queue."""
+        rows = await self._db.fetch(sql.load("queues_seen"), sorted(uids))
+        return frozenset(row["owner_uid"] for row in rows)
 
     async def _pause(self, name: str, *, paused: bool) -> Queue:
         await self._db.execute(sql.load("queue_pause"), name, paused)
