@@ -92,3 +92,12 @@ def test_an_external_database_has_no_policy_here(chart: Chart) -> None:
 def test_what_is_no_peer_is_refused(chart: Chart, peer: Any) -> None:
     with pytest.raises(RefusedError, match="values don't meet the specifications of the schema"):
         chart.render(networkPolicy__apiFrom=[peer])
+
+
+def test_the_api_server_reaches_the_operators_metrics_where_they_are_served(chart: Chart) -> None:
+    values = {"existingSecret": "mine", "caBundle": "PEM", "enabled": True}
+    served = chart.render(**ON, operator__externalMetrics=values)
+    opened = policies(served)["tidemill-operator"]["ingress"]
+    assert opened[-1] == {"ports": [{"port": "metrics"}]}
+    pod = dict(pods(served))["Deployment/tidemill-operator"]["spec"]
+    assert "metrics" in {port["name"] for port in pod["containers"][0]["ports"]}
