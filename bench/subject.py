@@ -54,7 +54,7 @@ FULL = Scale(
     samples=100,
     scalings=30,
     bursts=2,
-    steady_seconds=180,
+    steady_seconds=150,
     kills=10,
     scale_downs=1000,
 )

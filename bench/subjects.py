@@ -9,7 +9,7 @@ from bench.pinned import Pinned
 from bench.retained import Retained
 from bench.scaling.latency import ScalingLatency
 from bench.scaling.updown import UpDown
-from bench.scaling.whole import WholeCluster
+from bench.scaling.whole import SUBJECTS as WHOLE_CLUSTER
 from bench.shares import Shares
 from bench.subject import Subject
 
@@ -26,7 +26,7 @@ ALL: dict[str, Subject] = {
         Http(),
         ScalingLatency(),
         UpDown(),
-        WholeCluster(),
+        *WHOLE_CLUSTER,
     )
 }
 

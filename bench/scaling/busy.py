@@ -9,6 +9,7 @@ from bench.findings import Bar, Finding, number
 from bench.scaling.kubelet import Stop
 from tidemill.db import Database
 
+_OTHER = ("unstarted", "released", "lease_expired")
 COLUMNS = ("scale-downs", "pods stopped", "tasks", "busy", "busy, never ready")
 # Whatever a worker ended after its pod was told to stop, it had in hand by then, for it was to
 # claim nothing more.
@@ -19,9 +20,10 @@ SELECT DISTINCT s.uid
   JOIN tidemill.attempts a ON a.worker_id = w.id AND a.finished_at > to_timestamp(s.at)
 """
 _ENDS = """
-SELECT a.outcome, count(*)
+SELECT CASE WHEN a.outcome = 'released' AND a.started_at IS NULL
+            THEN 'unstarted' ELSE a.outcome END, count(*)
   FROM tidemill.attempts a JOIN tidemill.queues q ON q.id = a.queue_id
- WHERE q.name = ANY ($1::text[]) GROUP BY a.outcome
+ WHERE q.name = ANY ($1::text[]) GROUP BY 1
 """
 
 
@@ -91,7 +93,7 @@ async def tally(db: Database, group: Group, stops: Sequence[Stop]) -> Tally:
 
 def finding(name: str, title: str, found: Sequence[Tally]) -> Finding:
     """Return the table, with its bar: none was busy."""
-    charged = {kind: sum(each.ends.get(kind, 0) for each in found) for kind in _LOST}
+    ends = {kind: sum(each.ends.get(kind, 0) for each in found) for kind in _OTHER}
     return Finding(
         name=name,
         title=title,
@@ -103,10 +105,8 @@ def finding(name: str, title: str, found: Sequence[Tally]) -> Finding:
             for each in found
         ],
         notes=[
-            f"attempts given back: {charged['released']}, lost: {charged['lease_expired']}",
+            f"tasks claimed ahead and given back before they began: {ends['unstarted']}",
+            f"given back later: {ends['released']}; leases that expired: {ends['lease_expired']}",
             "busy, never ready: nobody could know of them yet",
         ],
     )
-
-
-_LOST = ("released", "lease_expired")

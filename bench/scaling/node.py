@@ -42,7 +42,7 @@ async def on_node(stage: Stage, scale: Scale, say: Say) -> Finding:
         groups = [kind.group(downs.count(watch)) for kind in kinds]
         found = [await busy.tally(stage.db, each, stops_of(pods)) for each in groups]
     title = "pods stopped with tasks in hand; a whole cluster"
-    return busy.finding("scaling-cluster, busy", title, found)
+    return busy.finding("scaling-node", title, found)
 
 
 def stops_of(watch: Watch) -> list[Stop]:
