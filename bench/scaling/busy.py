@@ -91,8 +91,8 @@ async def tally(db: Database, group: Group, stops: Sequence[Stop]) -> Tally:
     )
 
 
-def finding(name: str, title: str, found: Sequence[Tally]) -> Finding:
-    """Return the table, with its bar: none was busy."""
+def finding(name: str, title: str, found: Sequence[Tally], wanted: int) -> Finding:
+    """Return the table, with its bars: none was busy, of enough."""
     ends = {kind: sum(each.ends.get(kind, 0) for each in found) for kind in _OTHER}
     return Finding(
         name=name,
@@ -101,8 +101,11 @@ def finding(name: str, title: str, found: Sequence[Tally]) -> Finding:
         rows=[each.row() for each in found],
         figures={"cases": [each.to_json() for each in found]},
         bars=[
-            Bar(f"pods stopped with tasks in hand, {each.group.name}", each.busy, 0, at_most=True)
-            for each in found
+            Bar("scale-downs", sum(each.group.downs for each in found), wanted),
+            *(
+                Bar(f"pods stopped busy, {each.group.name}", each.busy, 0, at_most=True)
+                for each in found
+            ),
         ],
         notes=[
             f"tasks claimed ahead and given back before they began: {ends['unstarted']}",

@@ -24,6 +24,7 @@ COUNTS = (2, 1)
 
 async def on_node(stage: Stage, scale: Scale, say: Say) -> Finding:
     """Measure."""
+    wanted = scale.scale_downs // 5
     kinds = [kind.of(count) for kind, count in zip(KINDS, COUNTS, strict=True)]
     made = [
         manifests.owned(queue, kind.scaling, concurrency=kind.concurrency)
@@ -37,12 +38,12 @@ async def on_node(stage: Stage, scale: Scale, say: Say) -> Finding:
             for queue in kind.queues
         ]
         async with going(loads):
-            await downs.until(watch, scale.scale_downs // 5, say)
+            await downs.until(watch, wanted, say)
         await downs.settled([load for load, _ in loads])
         groups = [kind.group(downs.count(watch)) for kind in kinds]
         found = [await busy.tally(stage.db, each, stops_of(pods)) for each in groups]
     title = "pods stopped with tasks in hand; a whole cluster"
-    return busy.finding("scaling-node", title, found)
+    return busy.finding("scaling-node", title, found, wanted)
 
 
 def stops_of(watch: Watch) -> list[Stop]:

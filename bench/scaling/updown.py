@@ -34,7 +34,7 @@ class UpDown(Subject):
                         plane.apply(manifests.scaled(queue, kind.scaling))
             found = await _measure(target, access, KINDS, scale.scale_downs, say)
         title = "pods stopped with tasks in hand; API server alone, workers on this machine"
-        return [busy.finding(self.name, title, found)]
+        return [busy.finding(self.name, title, found, scale.scale_downs)]
 
 
 async def _measure(
