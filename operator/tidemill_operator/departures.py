@@ -44,10 +44,12 @@ class Departures:
         self._vanished = dict[str, Mapping[str, Any]]()
         self._absent = dict[str, float]()
         self._sweep_due = False
+        self._listed_at = 0.0
 
     def sweep(self) -> None:
         """Look for owners that went while nobody watched: all TaskQueues have just been listed."""
         self._sweep_due = True
+        self._listed_at = time.monotonic()
 
     async def leave(self, gone: dict[str, Any]) -> None:
         """Leave a vanished TaskQueue's target as promised; tried again when it does not succeed."""
@@ -79,19 +81,22 @@ class Departures:
             del self._vanished[uid]
 
     async def _sweep(self, present: Sequence[Mapping[str, Any]]) -> None:
-        now, uids = time.monotonic(), {uid_of(each) for each in present}
+        uids = {uid_of(each) for each in present}
         named = {queue_of(each) for each in present}
         absent = {
             each.owner_uid: each
             for each in await self._queues.owned()
             if each.owner_uid and each.owner_uid not in uids and self._is_watched(each)
         }
-        self._absent = {uid: self._absent.get(uid, now) for uid in absent}
+        # From full list to full list: a watch may have missed one that was made anew.
+        self._absent = {uid: self._absent.get(uid, self._listed_at) for uid in absent}
         for uid, each in absent.items():
             if each.owner_policy != PURGE or each.name in named:
                 log.info("TaskQueue %s is gone: queue %s is let go", each.owner_name, each.name)
                 await self._queues.disown(uid)
-            elif now - self._absent[uid] >= ABSENT_SECONDS and await self._queues.purge(uid):
+                continue
+            lists_apart = self._listed_at - self._absent[uid]
+            if lists_apart >= ABSENT_SECONDS and await self._queues.purge(uid):
                 log.info("TaskQueue %s is gone: queue %s is purged", each.owner_name, each.name)
                 self._vanished.pop(uid, None)
 

@@ -25,6 +25,13 @@ async def absent(db: Database) -> None:
     )
 
 
+async def policy_of(db: Database) -> str | None:
+    found: str | None = await db.fetchval(
+        "SELECT owner_policy FROM tidemill.queues WHERE name = 'mail'"
+    )
+    return found
+
+
 async def status_of(db: Database, queue: str) -> dict[str, int]:
     rows = await db.fetch(
         "SELECT status, count(*) AS n FROM tidemill.task_status WHERE queue = $1 GROUP BY status",
@@ -83,6 +90,33 @@ async def test_what_waits_and_what_failed_goes_and_what_runs_is_left_to_its_end(
     assert await status_of(db, "mail") == {"queued": 2}
 
 
+async def test_what_is_enqueued_after_the_order_stays_and_the_purge_ends_though_more_comes(
+    store: Store, db: Database
+) -> None:
+    worker = await storage.worker(store)
+    await storage.enqueue(store, 3, queue="mail")
+    await ordered(store, db)
+    await storage.enqueue(store, 2, queue="mail")
+    assert await store.purges.step(100) == {"mail": 3}
+    assert await status_of(db, "mail") == {"queued": 2}
+    await storage.claim(store, worker, 1)
+    assert await store.purges.step(100) == {}
+    assert await policy_of(db) is None
+    assert await status_of(db, "mail") == {"queued": 1, "running": 1}
+
+
+async def test_a_purge_does_not_end_while_a_task_of_before_runs(store: Store, db: Database) -> None:
+    worker = await storage.worker(store)
+    await storage.enqueue(store, 1, queue="mail")
+    (running,) = await storage.claim(store, worker, 1)
+    await ordered(store, db)
+    assert await store.purges.step(100) == {}
+    assert await policy_of(db) == "Purge"
+    await store.leases.finish(storage.ends([running], Outcome.SUCCEEDED))
+    assert await store.purges.step(100) == {}
+    assert await policy_of(db) is None
+
+
 async def test_a_key_is_free_again_when_its_task_is_purged(store: Store, db: Database) -> None:
     (first,) = await storage.enqueue(store, 1, queue="mail", idempotency_key="k")
     await ordered(store, db)
@@ -110,8 +144,7 @@ async def test_maintenance_purges_batch_by_batch_until_nothing_is_left(
     assert sum(rounds) == 2500
     assert rounds[-1] == 0
     assert await status_of(db, "mail") == {}
-    policy = await db.fetchval("SELECT owner_policy FROM tidemill.queues WHERE name = 'mail'")
-    assert policy is None
+    assert await policy_of(db) is None
 
 
 async def test_several_that_purge_at_once_delete_each_task_once(store: Store, db: Database) -> None:
