@@ -136,12 +136,13 @@ class Reconciler(Loop):
         self._connections.seen(look.free_connections)
         if look.snapshots is not None:
             self._waiting = frozenset(each.queue for each in look.snapshots if each.queued)
-        task_queues = self.view.task_queues
-        assigned = assign(task_queues)
         await self._bury()
         for gone in self.view.take_gone():
             self._forget(gone)
             await self._departures.leave(gone)
+        # After that: one that is let go above must not be looked at below, it would own again.
+        task_queues = self.view.task_queues
+        assigned = assign(task_queues)
         if look.problem is None:
             await self._departures.disown(task_queues)
         limit = asyncio.Semaphore(AT_ONCE)
@@ -158,7 +159,7 @@ class Reconciler(Loop):
         self._term = term
         self._members.clear()
         self._queues.forget()
-        self._departures.sweep()
+        self._list_due = 0.0  # and look for owners that are gone
         self._standby.give_back(self.view)
 
     def _forget(self, gone: Mapping[str, Any]) -> None:

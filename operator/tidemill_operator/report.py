@@ -74,7 +74,7 @@ class Reporter:
             return  # it went; the watch or the next full list tells
         self._written_at = time.monotonic()
         STATUS_WRITES.inc()
-        self._view.see_task_queue(written)
+        self._view.see_written(written)
 
     async def _record(self, task_queue: Mapping[str, Any], decision: Decision) -> None:
         if self._recorded is None:

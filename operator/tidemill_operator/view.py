@@ -52,7 +52,7 @@ class View:
         return self._deployments.get(key)
 
     def see_task_queue(self, body: Json, *, deleted: bool = False) -> None:
-        """Take over a TaskQueue from a watch or from the answer to a write."""
+        """Take over a TaskQueue from a watch or a list."""
         uid = uid_of(body)
         self._seen_during_list.add(uid)
         before = self._task_queues.get(uid)
@@ -62,6 +62,11 @@ class View:
             self._task_queues[uid] = body
             if before is None or _wanted(before) != _wanted(body):
                 self._on_change()
+
+    def see_written(self, body: Json) -> None:
+        """Take over a TaskQueue from the answer to a write, unless it went meanwhile."""
+        if uid_of(body) in self._task_queues:
+            self.see_task_queue(body)
 
     def see_deployment(self, body: Json, *, deleted: bool = False) -> None:
         """Take over a Deployment from a watch or from the answer to a write."""

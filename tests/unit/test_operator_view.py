@@ -85,6 +85,16 @@ def test_what_is_seen_during_a_list_is_newer_than_the_list() -> None:
     assert names(view) == ["coming"]
 
 
+def test_a_late_answer_to_a_write_does_not_bring_back_what_is_gone() -> None:
+    view = Noticed().view
+    view.see_task_queue(body("a", 1))
+    view.see_written(body("a", 2))
+    assert [each["metadata"]["resourceVersion"] for each in view.task_queues] == ["2"]
+    view.see_task_queue(body("a", 3), deleted=True)
+    view.see_written(body("a", 2))
+    assert names(view) == []
+
+
 def test_a_farewell_that_failed_is_handed_over_again() -> None:
     view = Noticed().view
     view.see_task_queue(body("a", 1))
