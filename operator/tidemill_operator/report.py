@@ -16,6 +16,7 @@ from tidemill.metrics import Counter, Gauge
 from tidemill.store.scaling import DecisionRecord, ScalingStore
 from tidemill_operator.body import part, parts
 from tidemill_operator.decision import Decision
+from tidemill_operator.event_limits import EventLimits
 from tidemill_operator.kube import FIELD_MANAGER, Kube
 from tidemill_operator.kube_errors import KubeError, KubeNotFound
 from tidemill_operator.resources import API_VERSION, KIND, queue_of
@@ -51,6 +52,7 @@ class Reporter:
         self._written_at = float("-inf")
         self._recorded: tuple[Any, ...] | None = None
         self._troubles = frozenset[str]()
+        self._limits = EventLimits()
 
     async def report(
         self, task_queue: Mapping[str, Any], outcome: Outcome, now: float, scaling: Scaling | None
@@ -117,10 +119,13 @@ class Reporter:
     async def _post(
         self, task_queue: Mapping[str, Any], kind: str, reason: str, message: str
     ) -> None:
+        told = self._limits.admit(reason, message)
+        if told is None:
+            return
         try:
             await self._kube.post_event(
                 task_queue["metadata"]["namespace"],
-                event_of(task_queue, kind=kind, reason=reason, message=message),
+                event_of(task_queue, kind=kind, reason=reason, message=told),
             )
         except KubeError as error:
             log.warning("event %s for %s not posted: %s", reason, _name(task_queue), error)
