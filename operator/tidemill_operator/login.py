@@ -38,7 +38,10 @@ def configuration(environ: Mapping[str, str], *, connections: int) -> client.Con
         raise ConfigurationError(f"cannot log in to Kubernetes: {error}") from error
     found.connection_pool_maxsize = connections
     # The loop tries again; a call that waits for a second timeout would only hold it up.
-    found.retries = urllib3.Retry(total=1, connect=1, read=0, redirect=0, status=0)
+    # An answer is an answer: a Retry-After would be waited for, or be taken for no answer at all.
+    found.retries = urllib3.Retry(
+        total=1, connect=1, read=0, redirect=0, status=0, respect_retry_after_header=False
+    )
     return found
 
 

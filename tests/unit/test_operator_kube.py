@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer: tuple[int, bytes] = (200, b"{}")
+        self.retry_after = ""
         self.requests: list[tuple[str, str, str | None, Any]] = []
 
 
@@ -44,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         status, answer = self.server.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
+        if self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.wfile.write(answer)
 
@@ -234,6 +238,28 @@ async def test_a_server_that_does_not_answer_is_given_up_on(
         release.set()
         await kube.close()
     assert server.requests == []
+
+
+async def test_an_answer_with_retry_after_is_an_answer_and_not_waited_for(
+    server: Server, tmp_path: Path
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    content = {
+        "clusters": [{"name": "it", "cluster": {"server": address}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "users": [{"name": "it", "user": {}}],
+        "current-context": "it",
+    }
+    kubeconfig.write_text(json.dumps(content))
+    server.answer, server.retry_after = (429, b'{"message": "come back later"}'), "3600"
+    kube = Kube(login.configuration({"KUBECONFIG": str(kubeconfig)}, connections=1))
+    try:
+        with pytest.raises(KubeUnavailable, match="come back later"):
+            await kube.deployment("default", "x")
+    finally:
+        await kube.close()
+    assert len(server.requests) == 1
 
 
 def test_without_any_cluster_the_message_names_the_ways(
