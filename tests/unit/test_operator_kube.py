@@ -245,7 +245,7 @@ async def test_an_answer_with_retry_after_is_an_answer_and_not_waited_for(
 ) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     address = f"http://127.0.0.1:{server.server_address[1]}"
-    content = {
+    content: dict[str, Any] = {
         "clusters": [{"name": "it", "cluster": {"server": address}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
         "users": [{"name": "it", "user": {}}],
