@@ -40,6 +40,8 @@ class Scale:
     """Pods deleted by force there"""
     scale_downs: int
     """With the API server alone; a fifth of them on a whole cluster"""
+    task_queues: int
+    """That one operator has"""
 
 
 FULL = Scale(
@@ -57,6 +59,7 @@ FULL = Scale(
     steady_seconds=150,
     kills=10,
     scale_downs=1000,
+    task_queues=200,
 )
 QUICK = Scale(
     tasks=12_000,
@@ -73,6 +76,7 @@ QUICK = Scale(
     steady_seconds=20,
     kills=3,
     scale_downs=30,
+    task_queues=20,
 )
 
 

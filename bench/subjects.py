@@ -7,6 +7,7 @@ from bench.latency import Latency
 from bench.memory import Memory
 from bench.pinned import Pinned
 from bench.retained import Retained
+from bench.scaling.fleet import Fleet
 from bench.scaling.latency import ScalingLatency
 from bench.scaling.updown import UpDown
 from bench.scaling.whole import SUBJECTS as WHOLE_CLUSTER
@@ -25,6 +26,7 @@ ALL: dict[str, Subject] = {
         Memory(),
         Http(),
         ScalingLatency(),
+        Fleet(),
         UpDown(),
         *WHOLE_CLUSTER,
     )

@@ -27,6 +27,13 @@ async def operated(target: Target, say: Say) -> AsyncGenerator[ControlPlane]:
 
     Raises BenchError where this machine cannot have one.
     """
+    async with operating(target, say) as (plane, _):
+        yield plane
+
+
+@asynccontextmanager
+async def operating(target: Target, say: Say) -> AsyncGenerator[tuple[ControlPlane, Operator]]:
+    """Yield what `operated` does, and the operator."""
     if reason := missing():
         raise BenchError(reason)
     with tempfile.TemporaryDirectory(prefix="tidemill-bench-") as folder, told():
@@ -43,7 +50,7 @@ async def operated(target: Target, say: Say) -> AsyncGenerator[ControlPlane]:
             )
             await asyncio.to_thread(operator.start)
             try:
-                yield plane
+                yield plane, operator
             finally:
                 operator.kill()
             if "Traceback" in operator.said():

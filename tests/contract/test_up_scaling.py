@@ -68,7 +68,7 @@ def test_workers_come_with_the_tasks_and_go_when_they_are_idle(
     start: Start, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     up = start("--max-workers", "3")
-    assert workers(up) == 1
+    until(lambda: workers(up) == 1, seconds=PATIENCE, what="the first worker")
     go, last = up.folder / "go", up.folder / "last"
     kept = up.enqueue("hold", path=str(last))
     tasks = [up.enqueue("hold", path=str(go)) for _ in range(12)]

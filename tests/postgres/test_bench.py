@@ -44,6 +44,7 @@ TINY = Scale(
     steady_seconds=1,
     kills=1,
     scale_downs=2,
+    task_queues=2,
 )
 
 

@@ -93,6 +93,16 @@ def test_one_worker_that_stays_is_one_worker() -> None:
     )
 
 
+def test_large_figures_are_told_in_full() -> None:
+    inputs = {"queued": 1_234_567, "oldestSeconds": 1_036_800.5, "arrivalPerSecond": 0.125}
+    told = Told(
+        target="up/here", queue="*", at=NOW, replicas=1, before=1, reason="r", inputs=inputs
+    )
+    _, _, tasks, load = lines(told, NOW)
+    assert tasks == "  tasks       1234567 queued, the oldest waits 1036800.5 s"
+    assert load == "  load        0.125 tasks/s come"
+
+
 def test_for_programs_it_is_the_same_by_name() -> None:
     told = told_of(task_queue(status=status())).as_json()
     assert told["decided_at"] == "2026-03-01T12:00:00+00:00"

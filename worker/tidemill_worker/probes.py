@@ -1,4 +1,4 @@
-"""The worker's probes and metrics, served from the heart's thread.
+"""The worker's probes and metrics, served from threads of their own.
 
 Never from the loop that runs handlers: a probe tells about handlers that block that loop, and must
 answer while they do. Neither does a probe ask the database: its absence must not make busy pods
@@ -6,10 +6,15 @@ the first victims.
 """
 
 import asyncio
+import logging
+import socket
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from tidemill.errors import ConfigurationError
@@ -19,6 +24,13 @@ from tidemill_worker import metrics
 from tidemill_worker.ledger import Ledger
 
 STUCK_SECONDS = 30.0
+STOP_SECONDS = 0.1
+"""How often the server looks whether it is to stop."""
+
+SLOWEST_SECONDS = 10.0
+"""A connection that says nothing for so long is closed."""
+
+log = logging.getLogger(__name__)
 
 
 class Health:
@@ -78,43 +90,82 @@ class Probes:
         """Serve `health`."""
         self._host, self._port = settings.probe_host, settings.probe_port
         self._health = health
-        self._runner: web.AppRunner | None = None
+        self._server: _Server | None = None
 
     async def start(self) -> None:
         """Listen. Raises ConfigurationError when the port is taken."""
         if not self._port:
             return
-        app = web.Application()
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            self._server = _Server(self._host, self._port, self._health)
         except OSError as error:
-            await self.stop()
             reason = error.strerror or str(error)
             raise ConfigurationError(
                 f"TIDEMILL_PROBE_PORT must be free: {self._host}:{self._port} {reason}"
             ) from error
+        serve = partial(self._server.serve_forever, poll_interval=STOP_SECONDS)
+        threading.Thread(target=serve, name="tidemill-probes", daemon=True).start()
 
     async def stop(self) -> None:
         """Stop listening."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        server, self._server = self._server, None
+        if server is not None:
+            await asyncio.to_thread(server.shutdown)
+            server.server_close()
 
-    async def _healthz(self, _: web.Request) -> web.Response:
-        sick = self._health.sick()
-        return web.Response(text=f"{sick or 'ok'}\n", status=503 if sick else 200)
 
-    async def _readyz(self, _: web.Request) -> web.Response:
-        if self._health.ready:
-            return web.Response(text="ok\n")
-        return web.Response(text="starting or draining\n", status=503)
+class _Server(ThreadingHTTPServer):
+    """A thread a connection. The standard library's: a worker's start waits for no other's."""
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, host: str, port: int, health: Health) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.health = health
+        super().__init__((host, port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what a connection ended with; who hangs up is no error of ours."""
+        del request
+        log.debug("the connection of %s broke off", client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    server: Any  # a _Server
+    timeout = SLOWEST_SECONDS
+    server_version = "tidemill"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answer a probe, or a scrape."""
+        health = self.server.health
+        path = self.path.partition("?")[0]
+        if path == "/healthz":
+            sick = health.sick()
+            self._answer(503 if sick else 200, f"{sick or 'ok'}\n".encode())
+        elif path == "/readyz":
+            said = b"ok\n" if health.ready else b"starting or draining\n"
+            self._answer(200 if health.ready else 503, said)
+        elif path == "/metrics":
+            self._answer(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
+        else:
+            self._answer(404, b"there are /healthz, /readyz and /metrics\n")
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self.do_GET()
+
+    def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class names it
+        """Say nothing: probes come every second."""

@@ -122,8 +122,13 @@ def _seen(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _joined(inputs: Mapping[str, Any], *known: tuple[str, str]) -> str:
     return ", ".join(
-        words.format(f"{inputs[name]:g}") for name, words in known if inputs.get(name) is not None
+        words.format(_figure(inputs[name])) for name, words in known if inputs.get(name) is not None
     )
+
+
+def _figure(value: float) -> str:
+    """Return it in full: 1234567 and 0.125, never 1.23457e+06."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _notable(each: Condition) -> bool:

@@ -9,6 +9,9 @@ from tidemill.store.marks import PodWorker
 from tidemill_cli.local.child import Child
 from tidemill_cli.local.keeper import Keeper
 
+GONE_SECONDS = 60.0
+"""A worker that was not seen for so long counts as gone."""
+
 
 class Member:
     """A worker process that is kept alive. A `retirement.Holder`."""
@@ -89,6 +92,8 @@ class Crew:
             number = next(self._numbers)
             name = f"worker-{number}"
             member = Member(number, self._employ(name))
+            # The app may be broken by an edit: no reason to end those that serve.
+            member.keeper.hopeful = bool(self.members)
             self._tasks[member] = asyncio.create_task(member.keeper.run(), name=name)
 
     def release(self, going: Iterable[Member]) -> None:
@@ -98,13 +103,18 @@ class Crew:
             member.keeper.leave()
 
     def see(self, listed: Iterable[ListedWorker], hostname: str) -> list[ListedWorker]:
-        """Take over what the database knows of the members; return the workers of others."""
+        """Take over what the database knows of the members; return the workers of others.
+
+        A silent one is none of ours, whatever its process id: a restarted container gives the
+        same ids again, under the same name.
+        """
         ours = {each.keeper.child.pid: each for each in self._tasks}
         for member in self._tasks:
             member.workers = ()
         others = list[ListedWorker]()
         for each in listed:
-            if each.hostname == hostname and each.pid in ours:
+            live = each.seen_seconds <= GONE_SECONDS
+            if live and each.hostname == hostname and each.pid in ours:
                 ours[each.pid].workers += (_as_seen(each),)
             else:
                 others.append(each)

@@ -20,7 +20,10 @@ class ChildError(TidemillError):
 
 
 class Keeper:
-    """Runs a child until `stopping` is set or it may `leave`. `on_death(pid)`: after each end."""
+    """Runs a child until `stopping` is set or it may `leave`.
+
+    `on_death(pid)`: after each end that was not asked for.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Keeper:
     ) -> None:
         """Start nothing yet. While not `patient`, any end is one too many."""
         self.patient = patient
+        self.hopeful = False  # whether to try again even where that mends nothing: others serve
         self.child = child
         self._stopping = stopping
         self._printer = printer
@@ -63,7 +67,7 @@ class Keeper:
             code = await self.child.wait()
             if self._ending:
                 return
-            if code in _HOPELESS or not self.patient:
+            if (code in _HOPELESS and not self.hopeful) or not self.patient:
                 raise ChildError(f"{self.child.name} {ending(code)}: see its lines above")
             if clock() - started > _HEALTHY_SECONDS:
                 self._pause = _FIRST_PAUSE

@@ -18,7 +18,7 @@ from tidemill.settings import Settings
 from tidemill.store import Store
 from tidemill.store.listing import ListedWorker
 from tidemill.store.scaling import DecisionRecord
-from tidemill_cli.local.crew import Crew, Member
+from tidemill_cli.local.crew import GONE_SECONDS, Crew, Member
 from tidemill_operator.connections import Connections, connections_per_replica
 from tidemill_operator.course import Course
 from tidemill_operator.decision import Decision, Observation
@@ -36,10 +36,7 @@ FEWEST = 1
 DOWN_WINDOW_SECONDS = 30.0
 """How long a need must be lower: half of a cluster's default, for a process starts sooner."""
 
-GONE_SECONDS = 60.0
-"""A worker that was not seen for so long counts as gone."""
-
-MOST_LISTED = 1000
+PAGE = 1000
 _US = "up"  # in the account of connections, which knows nobody else here
 
 
@@ -92,9 +89,19 @@ class Scaler(Loop):
         snapshots = await self._store.scaling.snapshots(cap=COUNT_CAP, due_seconds=due_seconds)
         self._waiting = frozenset(each.queue for each in snapshots if each.queued)
         self._connections.seen(await self._store.scaling.free_connections())
-        listed = await self._store.listing.workers(limit=MOST_LISTED)
+        listed = await self._listed()
         others = sum(map(self._serves, self._crew.see(listed, self._hostname)))
         await self._scale(self._observation(snapshots, others), others)
+
+    async def _listed(self) -> list[ListedWorker]:
+        """Return all workers that have not left: those that died may be many."""
+        found = await self._store.listing.workers(limit=PAGE)
+        while len(found) % PAGE == 0 and found:
+            more = await self._store.listing.workers(after=found[-1].id, limit=PAGE)
+            if not more:
+                break
+            found += more
+        return found
 
     def _observation(self, snapshots: Iterable[QueueSnapshot], others: int) -> Observation:
         served = [each for each in snapshots if not self._queues or each.queue in self._queues]
@@ -143,6 +150,8 @@ class Scaler(Loop):
 
     def _clamp(self, seen: Observation) -> Clamp:
         busy = sum(each.leases > 0 for each in self._crew.members)
+        if not busy:
+            return Clamp("draining", "workers that are starting or just took a task are kept")
         sentence = f"{busy} of {seen.replicas} workers have tasks in hand and are kept"
         return Clamp("protectBusy", sentence)
 
@@ -152,6 +161,14 @@ class Scaler(Loop):
             self._say(f"workers {before} -> {decision.replicas}{elsewhere}: {decision.reason}")
         if decision.fingerprint == self._recorded:
             return
+        try:
+            await self._record(decision, before)
+        except TidemillError as error:
+            self._say(f"the decision could not be kept for `tidemill explain`: {error}")
+            return
+        self._recorded = decision.fingerprint
+
+    async def _record(self, decision: Decision, before: int) -> None:
         for queue in sorted(self._queues) or [EVERY_QUEUE]:
             await self._store.scaling.record(
                 DecisionRecord(
@@ -164,7 +181,6 @@ class Scaler(Loop):
                     clamps=[str(each) for each in decision.clamps],
                 )
             )
-        self._recorded = decision.fingerprint
 
     def _serves(self, other: ListedWorker) -> bool:
         """Return whether this worker takes tasks that ours would take too."""
