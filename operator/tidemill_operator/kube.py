@@ -1,12 +1,14 @@
 """A thin asynchronous edge over the sync Kubernetes client: JSON in, JSON out, errors translated.
 
 One ApiClient is shared by a few threads; every call has a timeout. Nothing here decides anything.
+While the API server is away or overloaded it is asked less and less often: calls fail at once then.
 Writes that a decision led to carry the resourceVersion that the decision was made from, so that
 a stale one is refused (KubeConflict). Who may write at all is the gate's to say.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -14,10 +16,18 @@ from typing import Any, Protocol
 import urllib3.exceptions
 from kubernetes import client
 
+from tidemill.metrics import Counter
 from tidemill_operator import kube_errors
-from tidemill_operator.kube_errors import KubeConflict, KubeInvalid, KubeUnavailable
+from tidemill_operator.kube_errors import KubeConflict, KubeError, KubeInvalid, KubeUnavailable
+from tidemill_operator.pacing import Backoff
 
 Json = dict[str, Any]
+
+REQUESTS = Counter(
+    "tidemill_operator_api_requests_total",
+    "Requests to the API server, watches left out; the code is `none` where no answer came",
+    ["verb", "code"],
+)
 
 FIELD_MANAGER = "tidemill-operator"
 THREADS = 8
@@ -49,12 +59,17 @@ class Kube:
         *,
         threads: int = THREADS,
         seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+        backoff: Backoff | None = None,
     ) -> None:
-        """Nothing is connected yet. `seconds` = longest connect and read; no gate = may write."""
+        """Nothing is connected yet. `seconds` = longest connect and read; no gate = may write.
+
+        Without `backoff` a server that is away is asked at every call.
+        """
         self._client: Any = client.ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
         self._gate = gate
         self._seconds = seconds
+        self._backoff = backoff
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kube")
 
     async def close(self) -> None:
@@ -174,10 +189,28 @@ class Kube:
     async def _in_thread(
         self, method: str, path: str, query: list[tuple[str, str]], body: Json | None, content: str
     ) -> Json:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, self._call_in_thread, method, path, query, body, content
-        )
+        loop, begun = asyncio.get_running_loop(), time.monotonic()
+        if self._backoff is not None and self._backoff.seconds > 0:
+            # The same words each time: whoever logs it logs it once.
+            raise KubeUnavailable("the API server failed lately: it is asked again in a moment")
+        try:
+            found = await loop.run_in_executor(
+                self._threads, self._call_in_thread, method, path, query, body, content
+            )
+        except KubeError as error:
+            self._note(error, begun)
+            raise
+        self._note(None, begun)
+        return found
+
+    def _note(self, error: KubeError | None, begun: float) -> None:
+        """Wait before the next call when the API server failed, not when it merely refused."""
+        if self._backoff is None:
+            return
+        if isinstance(error, KubeUnavailable) and error.everywhere:
+            self._backoff.failed(begun, error.retry_after)
+        else:
+            self._backoff.succeeded()
 
     def _call_in_thread(
         self, method: str, path: str, query: list[tuple[str, str]], body: Json | None, content: str
@@ -190,15 +223,20 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
+        code = "none"
         try:
             answer = self._client.call_api(*request, _request_timeout=self._seconds)
             data = answer.read()
+            code = str(answer.status)
         except urllib3.exceptions.HTTPError as error:
             raise KubeUnavailable(f"{method} {path}: {error}") from error
         except client.ApiException as error:  # TLS: the client's only error without an answer
             raise KubeUnavailable(f"{method} {path}: {str(error).strip()}") from error
+        finally:
+            REQUESTS.labels(method, code).inc()
         if not 200 <= answer.status < 300:  # noqa: PLR2004  the range of success in HTTP
-            raise kube_errors.of_answer(answer.status, data, f"{method} {path}")
+            wait = answer.headers.get("Retry-After")
+            raise kube_errors.of_answer(answer.status, data, f"{method} {path}", wait)
         return _parsed(data, f"{method} {path}")
 
 

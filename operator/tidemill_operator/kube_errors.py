@@ -21,7 +21,18 @@ class KubeError(TidemillError):
 
 
 class KubeUnavailable(KubeError):
-    """The API server cannot be reached, is overloaded or failed; try again later."""
+    """The API server cannot be reached, is overloaded or failed; try again later.
+
+    `everywhere` = other calls would fare no better. `retry_after` = seconds that it asks for.
+    """
+
+    def __init__(
+        self, message: str, *, everywhere: bool = True, retry_after: float | None = None
+    ) -> None:
+        """See the class."""
+        super().__init__(message)
+        self.everywhere = everywhere
+        self.retry_after = retry_after
 
 
 class KubeNotFound(KubeError):
@@ -40,8 +51,11 @@ class KubeInvalid(KubeError):
     """The API server refused the content; the message is its own."""
 
 
-def of_answer(status: int, body: bytes, what: str) -> KubeError:
-    """Return the error that an answer with `status` (4xx or 5xx) stands for."""
+def of_answer(status: int, body: bytes, what: str, retry_after: str | None = None) -> KubeError:
+    """Return the error that an answer with `status` (4xx or 5xx) stands for.
+
+    `retry_after` is the header of that name, in seconds; a date is not heeded.
+    """
     message = f"{what}: {_message(body) or f'HTTP {status}'}"
     if status in (UNAUTHORIZED, FORBIDDEN):
         return KubeForbidden(message)
@@ -50,7 +64,10 @@ def of_answer(status: int, body: bytes, what: str) -> KubeError:
     if status == CONFLICT:
         return KubeConflict(message)
     if status == TOO_MANY or status >= SERVER_ERROR:
-        return KubeUnavailable(message)
+        # A plain 500 is often about one object: a webhook that fails, say.
+        everywhere = status != SERVER_ERROR
+        seconds = float(retry_after) if retry_after and retry_after.isdecimal() else None
+        return KubeUnavailable(message, everywhere=everywhere, retry_after=seconds)
     return KubeInvalid(message)
 
 

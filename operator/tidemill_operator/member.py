@@ -15,6 +15,7 @@ from tidemill_operator.body import part
 from tidemill_operator.decision import Decision
 from tidemill_operator.kube_errors import KubeConflict, KubeForbidden, KubeInvalid
 from tidemill_operator.need import Reading
+from tidemill_operator.pacing import Backoff
 from tidemill_operator.policy import Mode, mode_of
 from tidemill_operator.problems import CannotAct, Problem
 from tidemill_operator.queues import Look, Queues
@@ -47,6 +48,8 @@ class Member:
         self._queues = queues
         self._reporter = reporter
         self._sizing = sizing
+        self.backoff = Backoff()
+        """When to look again after a look that failed."""
         self._retiring = retiring
         self._target = target
         self._rivals = Rivals()
@@ -120,7 +123,8 @@ class Member:
     async def _attempt(
         self, task_queue: Mapping[str, Any], reading: Reading | None, now: float, *, fresh: bool
     ) -> tuple[Json, Decision]:
-        found = await self._target.find(fresh=fresh)
+        calm = reading is not None and reading.queued + reading.running + reading.due_soon == 0
+        found = await self._target.find(fresh=fresh, calm=calm and not self._retiring.marked)
         at = Situation(task_queue=task_queue, found=found, reading=reading, now=now)
         if found is not None and at.mode is not Mode.OFF:
             self._rivals.saw(found, now)

@@ -26,6 +26,7 @@ from tidemill_operator.external.figures import Figures
 from tidemill_operator.external.serving import MetricsServer
 from tidemill_operator.kube import THREADS, Kube
 from tidemill_operator.leading import Leadership, LeaseName
+from tidemill_operator.pacing import Backoff
 from tidemill_operator.probes import Probes
 from tidemill_operator.queues import Queues
 from tidemill_operator.reconcile import Reconciler, namespaces_of
@@ -59,7 +60,7 @@ async def _run(settings: Settings) -> int:
     store = Store.of(database)
     lease_kube = Kube(configuration, threads=1, seconds=LEASE_CALL_SECONDS)
     leadership = Leadership(lease_kube, _lease(settings), _identity(), store.marks.draw_term)
-    kube = Kube(configuration, leadership)
+    kube = Kube(configuration, leadership, backoff=Backoff())
     # Reads for others, whether this operator acts or stands by.
     reader = Kube(configuration, threads=READER_THREADS)
     try:

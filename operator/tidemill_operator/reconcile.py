@@ -20,7 +20,7 @@ from tidemill_operator.assignment import Assignment, assign
 from tidemill_operator.connections import Connections
 from tidemill_operator.departures import Departures
 from tidemill_operator.kube import Kube
-from tidemill_operator.kube_errors import KubeConflict, KubeError
+from tidemill_operator.kube_errors import KubeConflict, KubeError, KubeUnavailable
 from tidemill_operator.leading import Leadership, NotLeading
 from tidemill_operator.member import Member
 from tidemill_operator.queues import Look, Queues
@@ -204,8 +204,10 @@ class Reconciler(Loop):
     ) -> None:
         name = "/".join(key_of(task_queue))
         async with limit:
+            member, begun = self._member(task_queue), time.monotonic()
+            if member.backoff.seconds > 0:
+                return  # it failed lately
             try:
-                member = self._member(task_queue)
                 await member.look(task_queue, assignment, look)
                 if member.hurried:
                     self._wake_after(HURRY_SECONDS)
@@ -215,14 +217,19 @@ class Reconciler(Loop):
                 self._leadership.refused(error.term)
             except KubeConflict as error:
                 log.debug("%s: looked at a stale state, looking again: %s", name, error)
-                self.wake()
+                member.backoff.failed(begun)
+                self._wake_after(member.backoff.seconds)
             except TidemillError as error:
                 ERRORS.labels(type(error).__name__).inc()
+                if not (isinstance(error, KubeUnavailable) and error.everywhere):
+                    member.backoff.failed(begun)  # else the edge to Kubernetes waits for all
                 self._troubles.met(name, f"{name}: {error}")
             except Exception:
                 ERRORS.labels("bug").inc()
+                member.backoff.failed(begun)
                 log.exception("looking at %s failed", name)
             else:
+                member.backoff.succeeded()
                 self._troubles.over(name, f"{name}: works again")
             finally:
                 self._progress_at = time.monotonic()

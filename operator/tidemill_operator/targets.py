@@ -23,7 +23,10 @@ Json = dict[str, Any]
 
 TARGET_FRESH_SECONDS = 5.0
 MOVING_FRESH_SECONDS = 1.0
-SECRET_FRESH_SECONDS = 15.0
+CALM_FRESH_SECONDS = 30.0
+"""While nothing waits or runs. A write carries what was read: a stale one is refused."""
+
+SECRET_FRESH_SECONDS = 30.0
 
 
 def replicas_of(deployment: Mapping[str, Any]) -> int:
@@ -55,8 +58,11 @@ class Target(ABC):
         """Take over the TaskQueue as it is now."""
 
     @abstractmethod
-    async def find(self, *, fresh: bool = False) -> Json | None:
-        """Return it, None when it is still to be made; `fresh` asks the API server."""
+    async def find(self, *, fresh: bool = False, calm: bool = False) -> Json | None:
+        """Return it, None when it is still to be made; `fresh` asks the API server.
+
+        `calm`: nothing waits or runs, so it need not be asked often.
+        """
 
     @abstractmethod
     async def ensure(self, deployment: Json | None, replicas: int | None) -> Json:
@@ -88,7 +94,8 @@ class OwnedTarget(Target):
     def _key(self) -> Key:
         return self._task_queue["metadata"]["namespace"], resources.worker_name(self._task_queue)
 
-    async def find(self, *, fresh: bool = False) -> Json | None:
+    async def find(self, *, fresh: bool = False, calm: bool = False) -> Json | None:
+        del calm  # it is watched
         seen = None if fresh else self._view.deployment(self._key)
         if seen is None:
             try:
@@ -188,9 +195,9 @@ class ReferencedTarget(Target):
         self._reference = reference
         self._namespace = task_queue["metadata"]["namespace"]
 
-    async def find(self, *, fresh: bool = False) -> Json:
+    async def find(self, *, fresh: bool = False, calm: bool = False) -> Json:
         self._check_kind()
-        if self._seen is not None and not fresh and self._is_fresh(*self._seen):
+        if self._seen is not None and not fresh and self._is_fresh(*self._seen, calm=calm):
             return self._seen[0]
         name = self._reference["name"]
         try:
@@ -202,9 +209,10 @@ class ReferencedTarget(Target):
         self._seen = (found, time.monotonic())
         return found
 
-    def _is_fresh(self, deployment: Json, read_at: float) -> bool:
-        moving = ready_of(deployment) != replicas_of(deployment)
-        limit = MOVING_FRESH_SECONDS if moving else TARGET_FRESH_SECONDS
+    def _is_fresh(self, deployment: Json, read_at: float, *, calm: bool) -> bool:
+        limit = CALM_FRESH_SECONDS if calm else TARGET_FRESH_SECONDS
+        if ready_of(deployment) != replicas_of(deployment):
+            limit = MOVING_FRESH_SECONDS
         return time.monotonic() - read_at < limit
 
     def _check_kind(self) -> None:
